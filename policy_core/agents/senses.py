@@ -1,0 +1,50 @@
+"""What a batch of fleets senses, as tensors: the same fields as the environment's observations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from policy_core.environment import Observations
+
+
+class KindSenses(NamedTuple):
+    """Raw senses of all agents of one kind."""
+
+    vector: Tensor  # [B, N_kind, O] float32
+    candidates: Tensor  # [B, N_kind, C, F] float32
+    mask: Tensor  # [B, N_kind, C] bool
+
+
+class Senses(NamedTuple):
+    """Raw senses of B fleets; the agent axis of `position` and `alive` is the kinds' agents one kind after another."""
+
+    kinds: dict[str, KindSenses]
+    position: Tensor  # [B, N, 3] float32: x (m), y (m), yaw (rad) in map
+    alive: Tensor  # [B, N] bool
+    state: Tensor  # [B, G] float32, for the critic only
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Senses:
+        """The same change applied to every tensor."""
+        kinds = {name: KindSenses(*(change(part) for part in kind)) for name, kind in self.kinds.items()}
+        return Senses(kinds, change(self.position), change(self.alive), change(self.state))
+
+    def may_choose(self) -> Tensor:
+        """Whether each agent has a real choice: alive, and more than one legal candidate [B, N] bool."""
+        legal = torch.cat([kind.mask.sum(-1) for kind in self.kinds.values()], dim=-1)
+        return (legal > 1) & self.alive
+
+
+def sense(observations: Observations, device: torch.device | str = "cpu") -> Senses:
+    """Observations of E worlds as tensors; on the CPU they share the arrays' memory."""
+    kinds = {
+        name: KindSenses(*(torch.from_numpy(part).to(device) for part in kind))
+        for name, kind in observations.kinds.items()
+    }
+    position, alive, state = (
+        torch.from_numpy(part).to(device) for part in (observations.position, observations.alive, observations.state)
+    )
+    return Senses(kinds, position, alive, state)

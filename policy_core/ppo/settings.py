@@ -1,0 +1,70 @@
+"""Every number of a training run, with unit and range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from policy_core.agents.fleet_policy import Architecture
+from policy_core.comm.channel import ChannelSettings
+from policy_core.config import Settings
+
+
+class PpoSettings(Settings):
+    """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) over joint fleet samples."""
+
+    epochs: int = Field(4, ge=1, le=50)
+    minibatch: int = Field(1024, ge=1)  # joint samples (whole fleets) in one gradient step
+    gamma: float = Field(0.995, gt=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    clip: float = Field(0.2, gt=0, lt=1)
+    value_clip: float = Field(0.2, gt=0)  # in units of the returns' running spread
+    value_weight: float = Field(0.5, ge=0)
+    entropy_start: float = Field(0.01, ge=0)  # bonus per nat, falls linearly
+    entropy_end: float = Field(0.001, ge=0)
+    learning_rate: float = Field(3e-4, gt=0, le=1)  # falls linearly to zero
+    kl_limit: float = Field(0.03, gt=0)  # nats; the epochs of an iteration stop beyond it
+    gradient_norm: float = Field(0.5, gt=0)  # each of policy and critic is clipped to it
+
+
+class Threads(Settings):
+    """How many CPU threads torch uses."""
+
+    update: int = Field(2, ge=1, le=256)
+    collect: int = Field(1, ge=1, le=256)
+
+
+class EvaluationSettings(Settings):
+    """Regular play with the best candidate always chosen, as in deployment."""
+
+    every: int = Field(20, ge=1)  # iterations
+    worlds: int = Field(16, ge=1)
+    ticks: int = Field(300, ge=1)
+    seed: int = Field(1_000_000, ge=0)
+
+
+class CheckpointSettings(Settings):
+    """When to save and how many to keep."""
+
+    every: int = Field(20, ge=1)  # iterations
+    keep: int = Field(2, ge=1)
+
+
+class TrainingSettings(Settings):
+    """One training run."""
+
+    seed: int = Field(0, ge=0)
+    env: str  # "module:function", called as function(worlds=..., **env_settings)
+    env_settings: dict[str, Any] = Field(default_factory=dict)
+    worlds: int = Field(64, ge=1)  # E
+    ticks: int = Field(64, ge=1)  # T collected from each world per iteration
+    frames: int = Field(ge=1)  # agent frames in all: iterations x T x E x N
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$")
+    detach_messages: bool = False  # negative control: no gradient between agents
+    threads: Threads = Threads()
+    architecture: Architecture = Architecture()
+    channel: ChannelSettings
+    ppo: PpoSettings = PpoSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()

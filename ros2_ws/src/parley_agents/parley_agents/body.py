@@ -1,0 +1,78 @@
+"""What every kind of agent has between its facts and its policy: one sheet of observation and choices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from policy_core.contract import Kind
+from policy_core.serving.policy import Observation
+from sim.warehouse.routes import Tables
+
+NO_JOB = -1
+Position = tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
+
+
+class Choice(NamedTuple):
+    """What a candidate means to the task server; words as in parley_msgs/Decision."""
+
+    verb: int
+    subject: int
+    pick_distance: float = 0.0  # m along the route to a claimed pallet
+
+
+class Progress(NamedTuple):
+    """How the running job stands; words as in parley_msgs/Decision. The defaults are those of agents without wheels."""
+
+    job: int = NO_JOB  # serial number
+    phase: int = 0
+    blocked: float = 0.0  # s so far
+    travelled: float = 0.0  # m so far
+
+
+class Body(Protocol):
+    """The part of an agent that differs from kind to kind."""
+
+    def observe(self, now: float) -> Observation:
+        """What the agent senses at `now` (s); valid until the next call."""
+
+    def decide(self, index: int, now: float) -> Choice:
+        """Act on the chosen candidate of the last observation."""
+
+    def progress(self) -> Progress:
+        """How the running job stands."""
+
+
+class Sheet:
+    """The arrays that the kernels of sim/warehouse/observe.py fill, kept from tick to tick."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.vector = np.zeros(kind.observation_size, np.float32)
+        self.candidates = np.zeros((kind.candidates, kind.candidate_size), np.float32)
+        self.mask = np.zeros(kind.candidates, np.bool_)
+        self.verb = np.zeros(kind.candidates, np.int32)
+        self.subject = np.zeros(kind.candidates, np.int32)
+
+    def observation(self, position: Position) -> Observation:
+        """The sheet as a policy reads it."""
+        return Observation(self.vector, self.candidates, self.mask, position)
+
+    def choice(self, index: int) -> Choice:
+        """What candidate `index` means."""
+        return Choice(int(self.verb[index]), int(self.subject[index]))
+
+
+def middle_of(tables: Tables, place_type: int, group: int) -> Position:
+    """Where an agent without wheels stands: the middle of its zone or station, as in sim/fast/env.py.
+
+    Raises:
+        ValueError: the floor plan has no such place.
+    """
+    chosen = (tables.place_type == place_type) & (tables.place_group == group)
+    if not chosen.any():
+        raise ValueError(
+            f"the floor plan has no place of type {place_type} in group {group}, but the fleet has an agent for it; "
+            "take the agent out of the fleet manifest, or give such places this group."
+        )
+    return float(tables.place_x[chosen].mean()), float(tables.place_y[chosen].mean()), 0.0

@@ -1,0 +1,227 @@
+"""A forklift agent: facts to observation, choice to skill, skill to a guarded command."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from parley_agents.body import NO_JOB, Choice, Progress, Sheet
+from parley_agents.guard import Guard, Sensed, Verdict, Work
+from parley_agents.resume import JobFacts, at_place, skill_after_restart
+from parley_agents.surroundings import Surroundings
+
+from policy_core.contract import Kind
+from policy_core.serving.policy import Observation
+from sim.warehouse import motion
+from sim.warehouse.decisions import CLAIM, REROUTE, YIELD
+from sim.warehouse.observe import SECTORS, observe_forklift, sectors_of_scan
+from sim.warehouse.routes import Tables
+from sim.warehouse.settings import MotionNumbers
+
+TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
+DOCKING_PHASES = (
+    motion.ENTER_PICK,
+    motion.LIFT,
+    motion.LEAVE_PICK,
+    motion.ENTER_DROP,
+    motion.LOWER,
+    motion.LEAVE_DROP,
+    motion.ENTER_HOME,
+    motion.LEAVE_HOME,
+)
+NOTHING = np.zeros((0, 2))
+
+
+class BoardFacts(NamedTuple):
+    """The job board as a forklift reads it."""
+
+    jobs: np.ndarray  # [J, 5] int32, open jobs: pallet serial, type, family, origin, target
+    opened: np.ndarray  # [J] float64, s
+    granted: dict[str, JobFacts]  # robot name: its job
+
+
+class RobotFacts(NamedTuple):
+    """What a robot's own sensors say at one time."""
+
+    ranges: np.ndarray  # [L] float32, m
+    first_angle: float  # rad
+    angle_step: float  # rad
+    fork_height: float  # m
+    odom_stamp: float  # s
+    scan_stamp: float  # s
+
+
+class Command(NamedTuple):
+    """What the robot is really told to do."""
+
+    v: float  # m/s
+    w: float  # rad/s
+    fork_height: float  # m
+    reason: str  # why the guard changed it; empty if it did not
+
+
+class ForkliftBody:
+    """One robot's job, skill and guard.
+
+    Args:
+        name: the robot's name.
+        robots: names of all robots in fleet order: the rows of `others`.
+        home: index of the place where it parks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        robots: tuple[str, ...],
+        home: int,
+        kind: Kind,
+        tables: Tables,
+        numbers: MotionNumbers,
+        guard: Guard,
+        surroundings: Surroundings,
+    ) -> None:
+        self.name = name
+        self.me = robots.index(name)
+        self.job: JobFacts | None = None
+        self.others = np.full((len(robots), 4), np.nan)  # x, y, yaw, speed in map
+        self.board = BoardFacts(np.zeros((0, 5), np.int32), np.zeros(0), {})
+        self.sensors = RobotFacts(np.zeros(0, np.float32), 0.0, 0.0, 0.0, -math.inf, -math.inf)
+        self._home = home
+        self._tables = tables
+        self._numbers = numbers
+        self._guard = guard
+        self._surroundings = surroundings
+        self._sheet = Sheet(kind)
+        self._sectors = np.zeros(SECTORS)
+        self._pick_distance = kind.place("pick_distance", of_candidate=True).start
+        self._skill: np.ndarray | None = None  # until the ledger and the sensors have said where the robot stands
+        self._is_under_way = False
+        self._has_dropped = False
+
+    @property
+    def is_oriented(self) -> bool:
+        """The robot knows where it is and what it was doing; until then it stands still and decides nothing."""
+        return self._skill is not None
+
+    def orient(self, is_carrying: bool) -> None:
+        """Take up where the robot stands: after a start, or after the process was killed in the middle of a job.
+
+        Args:
+            is_carrying: the ledger says that this robot carries its job's pallet.
+        """
+        self.job = self.board.granted.get(self.name)
+        pose = self.others[self.me]
+        start = skill_after_restart(
+            pose, self.sensors.fork_height, self.job, is_carrying, self._home, self._tables, self._numbers
+        )
+        self._skill, self._is_under_way, self._has_dropped = start
+
+    def observe(self, now: float) -> Observation:
+        """The robot's surroundings and the open jobs."""
+        assert self._skill is not None, "orient() comes first"
+        sheet, pose = self._sheet, self.others[self.me]
+        sectors_of_scan(self.sensors.ranges, self.sensors.first_angle, self.sensors.angle_step, self._sectors)
+        load = self.job.sku if self.job is not None and motion.has_lifted(self._skill) else -1
+        observe_forklift(
+            sheet.vector,
+            sheet.candidates,
+            sheet.mask,
+            sheet.verb,
+            sheet.subject,
+            now,
+            pose,
+            self._skill,
+            load,
+            self._sectors,
+            self.others,
+            self.me,
+            self.board.jobs,
+            self.board.opened,
+            self._tables,
+            self._numbers,
+        )
+        if self.job is not None:
+            sheet.mask[sheet.verb == CLAIM] = False  # one job at a time, even while the last one is being signed off
+        return sheet.observation((float(pose[0]), float(pose[1]), float(pose[2])))
+
+    def decide(self, index: int, now: float) -> Choice:
+        """Yield and reroute at once; a claim waits for the grant."""
+        assert self._skill is not None, "orient() comes first"
+        choice = self._sheet.choice(index)
+        pose = self.others[self.me]
+        if choice.verb == YIELD:
+            motion.give_way(self._skill, pose, now, self.others, self.me, self._tables)
+        elif choice.verb == REROUTE:
+            motion.reroute(self._skill, pose, self.others, self.me, self._tables)
+        elif choice.verb == CLAIM:
+            return choice._replace(pick_distance=float(self._sheet.candidates[index, self._pick_distance]))
+        return choice
+
+    def progress(self) -> Progress:
+        """How the granted job stands: state, so it may be said again."""
+        if self._skill is None:
+            return Progress()
+        blocked, travelled = float(self._skill[motion.BLOCKED_TOTAL]), float(self._skill[motion.TRAVELLED])
+        if self.job is None:
+            return Progress(NO_JOB, 0, blocked, travelled)
+        phase = DROPPED if self._has_dropped else CARRYING if motion.has_lifted(self._skill) else TO_PICK
+        return Progress(self.job.serial, phase, blocked, travelled)
+
+    def follow(self, board: BoardFacts) -> None:
+        """Read the board after the tick's decisions: take up what is granted, let go of what is not any more."""
+        self.board = board
+        if self._skill is None:
+            return
+        mine = board.granted.get(self.name)
+        if self.job is not None and (mine is None or mine.serial != self.job.serial):
+            if not self._has_dropped:
+                self._give_up()
+            self.job, self._is_under_way, self._has_dropped = None, False, False
+        if mine is not None and self.job is None:
+            self.job = mine
+
+    def command(self, now: float, decision_stamp: float) -> Command:
+        """One step of the skill, through the guard."""
+        pose = self.others[self.me]
+        if self._skill is None:
+            return Command(0.0, 0.0, self._numbers.fork_low, "not oriented")
+        if self.job is not None and not self._is_under_way and motion.can_take_job(self._skill):
+            motion.start_job(self._skill, self.job.origin, self.job.target, False)
+            self._is_under_way = True
+        v, w, fork = motion.move(
+            self._skill, pose, self.sensors.fork_height, now, self.others, self.me, self._tables, self._numbers
+        )
+        if self._is_under_way and motion.has_dropped(self._skill):
+            self._has_dropped = True
+        verdict = self._judge(v, w, now, decision_stamp)
+        self._skill[motion.SPEED] = verdict.v
+        return Command(verdict.v, verdict.w, fork, verdict.reason)
+
+    def _judge(self, v: float, w: float, now: float, decision_stamp: float) -> Verdict:
+        assert self._skill is not None
+        pose, sensors = self.others[self.me], self.sensors
+        phase, is_loaded = int(self._skill[motion.PHASE]), bool(motion.has_lifted(self._skill))
+        angles = sensors.first_angle + sensors.angle_step * np.arange(len(sensors.ranges))
+        known = self._surroundings.seen_from(pose, self.others, self.me) if is_loaded else NOTHING
+        sensed = Sensed(sensors.ranges, angles, known, sensors.odom_stamp, sensors.scan_stamp, decision_stamp)
+        pallet = None
+        if phase in (motion.ENTER_PICK, motion.LEAVE_DROP):
+            column = motion.PICK_PLACE if phase == motion.ENTER_PICK else motion.DROP_PLACE
+            pallet = at_place(pose, int(self._skill[column]), self._tables)
+        return self._guard.check(v, w, sensed, now, Work(is_loaded, phase in DOCKING_PHASES, pallet))
+
+    def _give_up(self) -> None:
+        """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
+        assert self._skill is not None
+        skill, phase, pick = self._skill, self._skill[motion.PHASE], self._skill[motion.PICK_PLACE]
+        if not self._is_under_way or pick < 0:
+            return
+        if phase in (motion.TO_PICK, motion.ALIGN_PICK, motion.LEAVE_HOME):
+            skill[motion.PHASE] = motion.IDLE
+        elif phase == motion.ENTER_PICK:
+            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.LEAVE_DROP, pick
+        elif phase in (motion.LIFT, motion.LEAVE_PICK):
+            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.ENTER_DROP, pick
+        elif phase in (motion.TO_DROP, motion.ALIGN_DROP):
+            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.TO_DROP, pick

@@ -1,0 +1,102 @@
+"""Where a robot stands in its job when its process has just started, perhaps in the middle of one."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.warehouse import motion
+from sim.warehouse.routes import Tables
+from sim.warehouse.settings import MotionNumbers
+
+ASIDE = 0.25  # m beside the middle line of a place within which a robot counts as docked there
+ASKEW = 0.3  # rad
+PARKED_WITHIN = 0.15  # m from the middle of a parking place
+
+
+class JobFacts(NamedTuple):
+    """A granted job; places are indices of the floor plan."""
+
+    serial: int
+    pallet: int
+    sku: int
+    origin: int  # -1 while the pallet is carried
+    target: int
+
+
+class Start(NamedTuple):
+    """A skill to go on with."""
+
+    skill: np.ndarray  # [SKILL_SIZE]
+    is_under_way: bool  # the skill works on the granted job already
+    has_dropped: bool  # the pallet stands at its target, but the ledger does not know yet
+
+
+def at_place(pose: np.ndarray, place: int, tables: Tables) -> tuple[float, float, float]:
+    """A place as seen by the robot: x, y (m) in base_link and the angle (rad) the robot would have to turn by."""
+    dx, dy = float(tables.place_x[place] - pose[0]), float(tables.place_y[place] - pose[1])
+    cos, sin = math.cos(pose[2]), math.sin(pose[2])
+    return cos * dx + sin * dy, cos * dy - sin * dx, float(motion.wrap(tables.place_yaw[place] - pose[2]))
+
+
+def docked_place(pose: np.ndarray, tables: Tables) -> int:
+    """The place the robot stands in or before, on the straight way in from its approach point; -1 if none."""
+    for place in range(len(tables.place_type)):
+        ahead, aside, turn = at_place(pose, place, tables)
+        if abs(turn) < ASKEW and abs(aside) < ASIDE and -PARKED_WITHIN < ahead < tables.approach - 0.1:
+            return place
+    return -1
+
+
+def skill_after_restart(
+    pose: np.ndarray,
+    fork_height: float,
+    job: JobFacts | None,
+    is_carrying: bool,
+    home: int,
+    tables: Tables,
+    numbers: MotionNumbers,
+) -> Start:
+    """The skill of a robot nobody remembers, from what can be seen.
+
+    The ledger may lag behind by the last decision the dead process did not send, so the forks decide in doubt: up
+    at the pallet's place means lifted, down at its target means set down.
+
+    Args:
+        pose: x, y, yaw, speed in map [4].
+        fork_height: m above the floor.
+        job: what the task server has granted to this robot, if anything.
+        is_carrying: the ledger says the job's pallet hangs on this robot.
+    """
+    skill = motion.new_skill(home, pose, tables)
+    docked = docked_place(pose, tables)
+    forks_up = fork_height > 0.5 * (numbers.fork_low + numbers.fork_high)
+    skill[motion.PHASE] = motion.IDLE
+    if job is None:
+        if docked >= 0:
+            is_home = docked == home
+            skill[motion.PHASE] = motion.ENTER_HOME if is_home else motion.LEAVE_DROP
+            skill[motion.DROP_PLACE] = docked
+        return Start(skill, False, False)
+    skill[motion.PICK_PLACE], skill[motion.DROP_PLACE] = job.origin, job.target
+    if is_carrying or (forks_up and docked >= 0 and docked == job.origin):
+        if docked == job.target:
+            skill[motion.PHASE] = motion.ENTER_DROP if forks_up else motion.LEAVE_DROP
+            return Start(skill, True, not forks_up)
+        if docked >= 0:
+            skill[motion.PICK_PLACE] = docked
+        skill[motion.PHASE] = motion.LEAVE_PICK if docked >= 0 else motion.TO_DROP
+        return Start(skill, True, False)
+    if docked >= 0 and docked == job.origin:
+        skill[motion.PHASE] = motion.ENTER_PICK
+        return Start(skill, True, False)
+    if docked == home:
+        skill[motion.PHASE] = motion.PARKED
+        return Start(skill, False, False)
+    if docked >= 0:
+        skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.LEAVE_DROP, docked
+        return Start(skill, False, False)
+    skill[motion.PHASE] = motion.TO_PICK
+    return Start(skill, True, False)

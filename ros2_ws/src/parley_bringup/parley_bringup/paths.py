@@ -1,0 +1,19 @@
+"""Where Parley's own files lie: in a checkout, or in the installed share folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder that holds `config/` and `launch/`: the checkout's top, else this package's installed share."""
+    top = Path(__file__).resolve().parents[4]
+    if (top / "config" / "contract.yaml").is_file():
+        return top
+    return Path(sys.prefix) / "share" / "parley_bringup"
+
+
+def prefix() -> Path:
+    """The install prefix that holds the nodes' executables in `lib/<package>/`."""
+    return Path(sys.prefix)

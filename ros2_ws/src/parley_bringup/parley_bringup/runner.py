@@ -1,0 +1,285 @@
+"""The embedded runner: starts a fleet's processes where no `ros2 launch` is, and leaves nothing behind.
+
+It starts, restarts and ends processes; who may work when is the lifecycle manager's business, so that the same fleet
+behaves the same under `ros2 launch`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from parley_bringup import keeper
+from parley_bringup.nodes import NodeSpec, write_parameters
+
+SAMPLE_PERIOD = 1.0  # s between two looks at CPU time and memory
+REFUSED = 2  # exit code of a node that refuses its parameters: starting it again would not help
+TRIES = 5  # restarts in a row before a process is given up
+STEADY = 30.0  # s of life after which a process counts as healthy again
+LONGEST_DELAY = 8.0  # s
+ESCALATION = ((signal.SIGINT, 2.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 0.5))  # with patience (s)
+MANAGER_PATIENCE = 1.2  # s the lifecycle manager has to take the fleet down in order
+
+
+@dataclass
+class Process:
+    """One process of the fleet, through all its lives."""
+
+    spec: NodeSpec
+    log: Path
+    popen: subprocess.Popen[bytes] | None = None
+    started: float = 0.0  # s, monotonic
+    restart_at: float | None = None  # s, monotonic; None: no restart is due
+    starts: int = 0
+    tries: int = 0
+    exit_code: int | None = None
+    cpu: float = 0.0  # s, of all ended lives
+    cpu_now: float = 0.0  # s, of this life
+    peak_rss: int = 0  # bytes
+    pids: list[int] = field(default_factory=list)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, as far as has been looked."""
+        return self.popen is not None
+
+
+class Runner:
+    """Runs the processes of one fleet: call `step` about ten times a second, and `close` whatever happens."""
+
+    def __init__(
+        self, specs: Sequence[NodeSpec], run_dir: Path, environment: Mapping[str, str], lock: socket.socket
+    ) -> None:
+        self.run_dir = run_dir
+        self.events: list[tuple[float, str]] = []  # s since the start, what happened
+        self.ended_by: Process | None = None  # the critical process whose end ended the fleet
+        self._environment = dict(environment)
+        self._lock = lock
+        self._processes = [Process(spec, run_dir / "logs" / f"{spec.process}.log") for spec in specs]
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._began = time.monotonic()
+        self._sampled = 0.0
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Write the parameter files and start everything."""
+        (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        write_parameters([process.spec for process in self._processes])
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", keeper.__file__],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[self._lock.fileno()],  # the domain stays taken until all is cleaned up
+        )
+        self._tell_keeper(f"={os.getpid()}")
+        for process in self._processes:
+            self._start(process)
+
+    def step(self) -> bool:
+        """Reap, restart and measure; False once a critical process has ended."""
+        now = time.monotonic()
+        for process in self._processes:
+            code = process.popen.poll() if process.popen else None
+            if code is not None:
+                self._ended(process, code, now)
+            if process.restart_at is not None and now >= process.restart_at and self.ended_by is None:
+                self._start(process)
+        if now - self._sampled >= SAMPLE_PERIOD:
+            self._sample(now)
+        return self.ended_by is None
+
+    def close(self) -> None:
+        """End every process within 5 s, remove what they left in shared memory, write processes.json."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._sample(time.monotonic())
+        try:
+            self._end_all()
+        finally:
+            if self._keeper and self._keeper.stdin:
+                with contextlib.suppress(OSError):
+                    self._keeper.stdin.close()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._keeper.wait(5.0)
+            self._lock.close()
+            self._write_report()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of what runs now, by process name."""
+        return {process.spec.process: process.popen.pid for process in self._processes if process.popen}
+
+    def last_words(self, lines: int = 15) -> dict[str, list[str]]:
+        """What went wrong, by process: the lines marked ERROR or FATAL, or the last lines of one that crashed."""
+        words: dict[str, list[str]] = {}
+        for process in self._processes:
+            if not process.log.exists():
+                continue
+            text = process.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            marked = [line for line in text if "[ERROR]" in line or "[FATAL]" in line]
+            crashed = process.exit_code not in (None, 0)
+            if marked or crashed:
+                words[process.spec.process] = (marked if marked and not crashed else text)[-lines:]
+        return words
+
+    def _start(self, process: Process) -> None:
+        process.restart_at = None
+        with process.log.open("ab") as log:
+            process.popen = subprocess.Popen(
+                process.spec.argv(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                cwd=self.run_dir,
+                start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone
+            )
+        process.started = time.monotonic()
+        process.starts += 1
+        process.exit_code = None
+        process.pids.append(process.popen.pid)
+        self._tell_keeper(f"+{process.popen.pid}")
+        if process.starts > 1:
+            self._note(f"{process.spec.process} started again (try {process.tries})")
+
+    def _ended(self, process: Process, code: int, now: float) -> None:
+        if process.popen:
+            with contextlib.suppress(OSError):
+                os.killpg(process.popen.pid, signal.SIGKILL)  # what it started itself, if anything
+            self._tell_keeper(f"-{process.popen.pid}")
+        process.popen, process.exit_code = None, code
+        process.cpu, process.cpu_now = process.cpu + process.cpu_now, 0.0
+        if self._is_closed:
+            return
+        self._note(f"{process.spec.process} ended with {_describe(code)}")
+        if process.spec.is_critical or code == REFUSED:
+            self.ended_by = self.ended_by or process
+        elif process.spec.respawns:
+            process.tries = 1 if now - process.started > STEADY else process.tries + 1
+            if process.tries > TRIES:
+                self._note(f"{process.spec.process} ended {TRIES} times in a row and is given up")
+            else:
+                process.restart_at = now + min(process.spec.respawn_delay * 2.0 ** (process.tries - 1), LONGEST_DELAY)
+
+    def _sample(self, now: float) -> None:
+        self._sampled = now
+        for process in self._processes:
+            if process.popen:
+                cpu, peak = usage(process.popen.pid)
+                process.cpu_now = max(process.cpu_now, cpu)
+                process.peak_rss = max(process.peak_rss, peak)
+
+    def _end_all(self) -> None:
+        manager = [process for process in self._processes if process.spec.is_critical and process.popen][:1]
+        if manager and manager[0].spec.process == "lifecycle_manager":
+            self._signal(manager, signal.SIGINT)
+            self._wait(manager, MANAGER_PATIENCE)
+        for number, patience in ESCALATION:
+            alive = [process for process in self._processes if process.popen]
+            if not alive:
+                return
+            self._signal(alive, number)
+            self._wait(alive, patience)
+
+    def _signal(self, processes: Sequence[Process], number: int) -> None:
+        for process in processes:
+            if process.popen:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.popen.pid, number)
+
+    def _wait(self, processes: Sequence[Process], patience: float) -> None:
+        """Wait until the processes have ended, `patience` seconds at most."""
+        end = time.monotonic() + patience
+        while True:
+            now = time.monotonic()
+            for process in processes:
+                code = process.popen.poll() if process.popen else None
+                if code is not None:
+                    self._ended(process, code, now)
+            if now > end or not any(process.popen for process in processes):
+                return
+            time.sleep(0.02)
+
+    def _tell_keeper(self, line: str) -> None:
+        if self._keeper and self._keeper.stdin:
+            with contextlib.suppress(OSError):
+                self._keeper.stdin.write(line.encode() + b"\n")
+                self._keeper.stdin.flush()
+
+    def _note(self, text: str) -> None:
+        self.events.append((round(time.monotonic() - self._began, 3), text))
+
+    def _write_report(self) -> None:
+        """Write processes.json: command, lives, CPU time (s) and peak memory (MB) of every process."""
+        own_cpu, own_peak = usage(os.getpid())
+        rows: list[dict[str, Any]] = [
+            {
+                "process": process.spec.process,
+                "command": process.spec.argv(),
+                "nodes": list(process.spec.managed),
+                "pids": process.pids,
+                "starts": process.starts,
+                "exit_code": process.exit_code,
+                "cpu_s": round(process.cpu + process.cpu_now, 3),
+                "peak_rss_mb": round(process.peak_rss / 1e6, 1),
+            }
+            for process in self._processes
+        ]
+        rows.append(
+            {
+                "process": "parley",
+                "command": sys.argv,
+                "pids": [os.getpid()],
+                "cpu_s": round(own_cpu, 3),
+                "peak_rss_mb": round(own_peak / 1e6, 1),
+            }
+        )
+        content = {"wall_s": round(time.monotonic() - self._began, 3), "processes": rows, "events": self.events}
+        part = self.run_dir / "processes.json.part"
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.run_dir / "processes.json")
+
+
+def usage(pid: int) -> tuple[float, int]:
+    """CPU time so far (s, own and of ended children) and peak resident memory (bytes); zeros if it has gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except (psutil.Error, OSError):
+        return 0.0, 0
+    peak = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return times.user + times.system + times.children_user + times.children_system, peak
+
+
+def environment(domain: int, run_dir: Path, *, is_local: bool) -> dict[str, str]:
+    """The environment of a fleet's processes: its domain, this machine only unless told otherwise, logs in the run."""
+    chosen = dict(os.environ)
+    chosen["ROS_DOMAIN_ID"] = str(domain)
+    if is_local:
+        chosen.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    chosen.setdefault("OMP_NUM_THREADS", "1")  # many small processes on one machine
+    chosen["ROS_LOG_DIR"] = str(run_dir / "logs" / "ros")
+    chosen["RCUTILS_COLORIZED_OUTPUT"] = "0"
+    chosen["RCUTILS_LOGGING_BUFFERED_STREAM"] = "0"
+    chosen["PYTHONUNBUFFERED"] = "1"
+    return chosen
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"

@@ -1,0 +1,223 @@
+"""One pallet stacker in Bullet: a differential drive, two casters, and forks on a prismatic joint."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from typing import NamedTuple
+
+import pybullet
+
+from sim.bullet import groups
+from sim.bullet.forklift_urdf import BASE_HEIGHT, JOINTS, LINKS, forklift_urdf
+from sim.warehouse.bodies import Bodies
+
+LEFT, RIGHT, LIFT = range(len(JOINTS))
+GRAVITY = 9.81
+TRIM_GAIN = 0.3  # share of a wheel's speed error that is trimmed away per move tick
+TRIM_MOST = 0.5  # rad/s
+TRIM_BELOW = 1e-4  # rad/s; smaller errors are left
+STILL = 0.02  # m/s and rad/s; below it a robot that is told to stand stands
+BRAKE_AFTER = 3  # move ticks of standing still before the parking brake falls in
+
+
+class Pose(NamedTuple):
+    """Where a robot is (m, rad in map) and how fast it moves (m/s along its x axis, rad/s left-positive)."""
+
+    x: float
+    y: float
+    yaw: float
+    v: float
+    w: float
+
+
+class JointStates(NamedTuple):
+    """Positions and velocities of JOINTS: wheels (rad, rad/s), then the forks (m, m/s)."""
+
+    positions: tuple[float, float, float]
+    velocities: tuple[float, float, float]
+
+
+class Forklift:
+    """A body that follows (v, w, fork height) as well as its motors, tyres and limits allow.
+
+    The drive speeds up and brakes at the body's acceleration, a little at every physics step, so that neither the
+    tyres nor a pallet on the tines slip in normal driving. The lift is a motor with a force limit: a load above
+    `forks.rated_load` stays where it is. A robot that stands with nothing to do sets its parking brake: its body sleeps
+    in Bullet, which costs nothing and does not creep, until a command or a push wakes it.
+
+    Args:
+        client: Bullet client that owns the body.
+        name: the robot's name.
+        start: x, y (m, map) and yaw (rad) of the middle of the driven axle.
+        bodies: dimensions, masses and limits.
+        colour: red, green, blue of the chassis, [0, 1].
+    """
+
+    def __init__(
+        self,
+        client: int,
+        name: str,
+        start: tuple[float, float, float],
+        bodies: Bodies,
+        colour: tuple[float, float, float],
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._limits = bodies.forklift
+        self._forks = bodies.forks
+        self._step = 1.0 / bodies.physics.frequency
+        self._wanted = (0.0, 0.0)
+        self._ramped = (0.0, 0.0)
+        self._driven: tuple[float, float] | None = None  # wheel speeds (rad/s) the motors were last told
+        self._trim = (0.0, 0.0)
+        self._stood = 0  # move ticks
+        self._lift_target: float | None = None
+        self._start = start
+        self._urdf = forklift_urdf(name, bodies.forklift, bodies.forks, colour)
+        self.body = self._load()
+        self.pose = Pose(*start, 0.0, 0.0)
+        self.fork_height = 0.0
+        self.command(0.0, 0.0, 0.0)
+
+    def command(self, v: float, w: float, fork_height: float) -> None:
+        """Set the wanted speeds (m/s, rad/s) and fork height (m above the floor); clipped to the body's limits."""
+        limits = self._limits
+        wanted = (
+            min(max(v, -limits.max_speed), limits.max_speed),
+            min(max(w, -limits.max_turn_rate), limits.max_turn_rate),
+        )
+        height = min(max(fork_height, 0.0), self._forks.max_height)
+        if wanted != self._wanted or height != self._lift_target:
+            self._wake()
+        self._wanted = wanted
+        if height != self._lift_target:
+            self._lift_target = height
+            pybullet.setJointMotorControl2(
+                self.body,
+                LIFT,
+                pybullet.POSITION_CONTROL,
+                targetPosition=height,
+                positionGain=0.3,
+                maxVelocity=self._forks.speed,
+                force=1.02 * GRAVITY * (self._forks.mass + self._forks.rated_load),
+                physicsClientId=self._client,
+            )
+
+    def drive(self) -> None:
+        """Bring the wheels one physics step nearer to the wanted speeds; call before every physics step."""
+        limits = self._limits
+        v = _approach(self._ramped[0], self._wanted[0], limits.acceleration * self._step)
+        w = _approach(self._ramped[1], self._wanted[1], limits.turn_acceleration * self._step)
+        self._ramped = (v, w)
+        left, right = self._wheel_speeds()
+        driven = (left + self._trim[0], right + self._trim[1])
+        if driven == self._driven:
+            return
+        self._driven = driven
+        torque = 0.5 * limits.drive_force * limits.wheel_radius
+        pybullet.setJointMotorControlArray(
+            self.body,
+            (LEFT, RIGHT),
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=driven,
+            forces=(torque, torque),
+            physicsClientId=self._client,
+        )
+
+    def read(self) -> None:
+        """Refresh `pose` and `fork_height` from Bullet; call once after stepping."""
+        (x, y, _), turn = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
+        (vx, vy, _), (_, _, w) = pybullet.getBaseVelocity(self.body, physicsClientId=self._client)
+        yaw = math.atan2(2.0 * (turn[3] * turn[2] + turn[0] * turn[1]), 1.0 - 2.0 * (turn[1] ** 2 + turn[2] ** 2))
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        # Bullet reports the centre of mass, which lies `balance` along x from the axle.
+        behind = self._limits.balance
+        self.pose = Pose(x - behind * cos, y - behind * sin, yaw, vx * cos + vy * sin, w)
+        joints = self.joint_states()
+        self.fork_height = joints.positions[LIFT]
+        left, right = self._wheel_speeds()
+        self._trim = (
+            _trimmed(self._trim[0], left - joints.velocities[LEFT]),
+            _trimmed(self._trim[1], right - joints.velocities[RIGHT]),
+        )
+        is_told_to_stand = self._wanted == self._ramped == (0.0, 0.0)
+        is_still = max(abs(self.pose.v), abs(self.pose.w), abs(joints.velocities[LIFT])) < STILL
+        self._stood = self._stood + 1 if is_told_to_stand and is_still else 0
+
+    def joint_states(self) -> JointStates:
+        """Positions and velocities of the joints, in the order of JOINTS."""
+        states = pybullet.getJointStates(self.body, (LEFT, RIGHT, LIFT), physicsClientId=self._client)
+        left, right, lift = states
+        return JointStates((left[0], right[0], lift[0]), (left[1], right[1], lift[1]))
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether the robot has nothing to do and stands, so that the parking brake may fall in."""
+        return self._stood >= BRAKE_AFTER
+
+    def brake(self) -> None:
+        """Set the parking brake."""
+        _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_SLEEP)
+
+    def _wake(self) -> None:
+        self._stood = 0
+        _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_WAKE_UP)
+
+    def _wheel_speeds(self) -> tuple[float, float]:
+        """Left and right wheel speed (rad/s) of the ramped command."""
+        v, w = self._ramped
+        half, radius = 0.5 * self._limits.track * w, self._limits.wheel_radius
+        return (v - half) / radius, (v + half) / radius
+
+    def load_look(self, client: int) -> int:
+        """Load the body again into a Bullet client that only draws; returns its number there."""
+        return self._load_urdf(client, pybullet.URDF_IGNORE_COLLISION_SHAPES)
+
+    def copy_to(self, client: int, body: int) -> None:
+        """Put a body made by `load_look` where this robot is."""
+        there, turn = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
+        pybullet.resetBasePositionAndOrientation(body, there, turn, physicsClientId=client)
+        for joint, position in enumerate(self.joint_states().positions):
+            pybullet.resetJointState(body, joint, position, physicsClientId=client)
+
+    def _load(self) -> int:
+        body = self._load_urdf(self._client, pybullet.URDF_IGNORE_VISUAL_SHAPES)
+        for link, group in LINKS.items():
+            pybullet.setCollisionFilterGroupMask(
+                body, link, group, groups.COLLIDES_WITH[group], physicsClientId=self._client
+            )
+        return body
+
+    def _load_urdf(self, client: int, flags: int) -> int:
+        x, y, yaw = self._start
+        with tempfile.NamedTemporaryFile("w", suffix=".urdf") as file:
+            file.write(self._urdf)
+            file.flush()
+            return int(
+                pybullet.loadURDF(
+                    file.name,
+                    basePosition=(x, y, BASE_HEIGHT),
+                    baseOrientation=pybullet.getQuaternionFromEuler((0.0, 0.0, yaw)),
+                    flags=flags | pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_MAINTAIN_LINK_ORDER,
+                    physicsClientId=client,
+                )
+            )
+
+
+def _set_activation(client: int, body: int, state: int) -> None:
+    pybullet.changeDynamics(
+        body, -1, activationState=pybullet.ACTIVATION_STATE_ENABLE_SLEEPING | state, physicsClientId=client
+    )
+
+
+def _approach(value: float, target: float, most: float) -> float:
+    """Move `value` towards `target` by `most` at most."""
+    return min(max(target, value - most), value + most)
+
+
+def _trimmed(trim: float, error: float) -> float:
+    """The integral part of a wheel's speed control (rad/s): without it a truck that leans on a caster creeps."""
+    if abs(error) < TRIM_BELOW:
+        return trim
+    return min(max(trim + TRIM_GAIN * error, -TRIM_MOST), TRIM_MOST)

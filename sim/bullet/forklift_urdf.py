@@ -1,0 +1,120 @@
+"""The forklift as URDF text, made from primitives and the numbers of config/bodies.yaml."""
+
+from __future__ import annotations
+
+from sim.bullet import groups
+from sim.warehouse.bodies import ForkliftBody, Forks
+
+JOINTS = ("left_wheel_joint", "right_wheel_joint", "fork_joint")
+LINKS = {-1: groups.CHASSIS, 0: groups.WHEELS, 1: groups.WHEELS, 2: groups.FORKS}  # Bullet link number: group
+BASE_HEIGHT = 0.002  # m above the floor at which a robot is placed
+CLEARANCE = 0.05  # m between floor and chassis
+CASTER_RADIUS = 0.04  # m
+WHEEL_MASS = 10.0  # kg
+CASTER_GAP = 0.002  # m; casters of a level truck hang this high, so that it stands on its wheels and leans on one caster
+
+Triple = tuple[float, float, float]
+
+
+def forklift_urdf(name: str, truck: ForkliftBody, forks: Forks, colour: Triple) -> str:
+    """URDF of one forklift; base_link lies on the floor below the middle of the driven axle, x towards the forks.
+
+    Wheels touch the floor as spheres: one contact point each, exactly `track` apart, so turning needs no scrubbing.
+    Their inertia is that of the geared motors as felt at the axle: without it the drive is so light against the truck
+    that a solver of few iterations lets it creep. Casters belong to the chassis, which is frictionless: they slide as a caster rolls.
+    """
+    half, radius = 0.5 * truck.length, truck.wheel_radius
+    mast, post = 0.06, 0.05
+    tall = truck.mast_height - CLEARANCE
+    chassis = (truck.length - mast, truck.width, truck.height - CLEARANCE)
+    chassis_at = (-0.5 * mast, 0.0, CLEARANCE + 0.5 * chassis[2])
+    mast_at = (half - 0.5 * mast, 0.0, CLEARANCE + 0.5 * tall)
+    casters = [(end, 0.0, CASTER_RADIUS + CASTER_GAP) for end in (half - 0.08, 0.08 - half)]
+    between = forks.spread + post
+    paint, dark, steel, black = (*colour, 1.0), (0.16, 0.17, 0.19, 1.0), (0.62, 0.64, 0.67, 1.0), (0.05, 0.05, 0.05, 1)
+    base = [
+        _inertial(truck.mass, (truck.balance, 0.0, 0.2), (truck.length, truck.width, truck.height)),
+        _collision(_box(chassis), chassis_at),
+        _collision(_box((mast, between, tall)), mast_at),
+        *[_collision(f'<sphere radius="{CASTER_RADIUS}"/>', at) for at in casters],
+        _visual(_box(chassis), chassis_at, paint, "paint"),
+        _visual(_box((0.4 * chassis[0], 0.8 * chassis[1], 0.25)), (-0.12, 0.0, truck.height + 0.12), dark, "dark"),
+        *[
+            _visual(_box((mast, post, tall)), (mast_at[0], side * 0.5 * forks.spread, mast_at[2]), dark, "dark")
+            for side in (-1, 1)
+        ],
+        _visual(_box((mast, between, post)), (mast_at[0], 0.0, truck.mast_height), dark, "dark"),
+    ]
+    wheel = [
+        _moments(WHEEL_MASS, (0.0, 0.0, 0.0), (truck.rotor_inertia,) * 3),
+        _collision(f'<sphere radius="{radius}"/>', (0.0, 0.0, 0.0)),
+        _visual(f'<cylinder radius="{radius}" length="0.06"/>', (0.0, 0.0, 0.0), black, "black", roll=1.5708),
+    ]
+    plate, plate_high = 0.03, 0.35
+    tine = (forks.length, forks.width, forks.thickness)
+    tines_at = [(half + 0.5 * forks.length, side * 0.5 * forks.spread, 0.5 * forks.thickness) for side in (-1, 1)]
+    plate_box = (plate, forks.spread + forks.width, plate_high)
+    plate_at = (half + 0.5 * plate, 0.0, 0.5 * plate_high)
+    carriage = [
+        _inertial(forks.mass, (half + 0.3 * forks.length, 0.0, 0.1), (forks.length, forks.spread, 0.2)),
+        *[_collision(_box(tine), at) + _visual(_box(tine), at, steel, "steel") for at in tines_at],
+        _collision(_box(plate_box), plate_at) + _visual(_box(plate_box), plate_at, dark, "dark"),
+    ]
+    links = [
+        _link("base_link", 0.0, base),
+        _link("left_wheel", truck.wheel_friction, wheel),
+        _link("right_wheel", truck.wheel_friction, wheel),
+        _link("forks", forks.friction, carriage),
+    ]
+    side = 0.5 * truck.track
+    joints = [
+        _joint(JOINTS[0], "continuous", "left_wheel", (0.0, side, radius), (0, 1, 0)),
+        _joint(JOINTS[1], "continuous", "right_wheel", (0.0, -side, radius), (0, 1, 0)),
+        _joint(JOINTS[2], "prismatic", "forks", (0.0, 0.0, 0.0), (0, 0, 1), forks.max_height),
+    ]
+    return f'<?xml version="1.0"?>\n<robot name="{name}">\n' + "\n".join(links + joints) + "\n</robot>\n"
+
+
+def _link(name: str, friction: float, parts: list[str]) -> str:
+    contact = f'<contact><lateral_friction value="{friction}"/></contact>'
+    return f'<link name="{name}">{contact}\n' + "\n".join(parts) + "\n</link>"
+
+
+def _joint(name: str, kind: str, child: str, at: Triple, axis: Triple, upper: float | None = None) -> str:
+    limit = "" if upper is None else f'<limit lower="0" upper="{upper}" effort="100000" velocity="10"/>'
+    return (
+        f'<joint name="{name}" type="{kind}"><parent link="base_link"/><child link="{child}"/>'
+        f'<origin xyz="{_text(at)}"/><axis xyz="{_text(axis)}"/>{limit}<dynamics damping="0" friction="0"/></joint>'
+    )
+
+
+def _inertial(mass: float, at: Triple, size: Triple) -> str:
+    x, y, z = size
+    return _moments(mass, at, (mass / 12 * (y * y + z * z), mass / 12 * (x * x + z * z), mass / 12 * (x * x + y * y)))
+
+
+def _moments(mass: float, at: Triple, moments: Triple) -> str:
+    ixx, iyy, izz = moments
+    return (
+        f'<inertial><origin xyz="{_text(at)}"/><mass value="{mass}"/>'
+        f'<inertia ixx="{ixx}" iyy="{iyy}" izz="{izz}" ixy="0" ixz="0" iyz="0"/></inertial>'
+    )
+
+
+def _collision(shape: str, at: Triple) -> str:
+    return f'<collision><origin xyz="{_text(at)}"/><geometry>{shape}</geometry></collision>'
+
+
+def _visual(shape: str, at: Triple, rgba: tuple[float, ...], material: str, roll: float = 0.0) -> str:
+    return (
+        f'<visual><origin xyz="{_text(at)}" rpy="{roll} 0 0"/><geometry>{shape}</geometry>'
+        f'<material name="{material}"><color rgba="{_text(rgba)}"/></material></visual>'
+    )
+
+
+def _box(size: Triple) -> str:
+    return f'<box size="{_text(size)}"/>'
+
+
+def _text(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)

@@ -1,0 +1,182 @@
+"""The warehouse as bodies with mass: forklifts that drive, lift and carry by contact, lasers and a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pybullet
+
+from policy_core.config import ConfigError
+from sim.bullet.camera import Camera
+from sim.bullet.carrying import Carrying
+from sim.bullet.contacts import Contact, pressed_bodies
+from sim.bullet.floor import build_boxes, build_floor
+from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
+from sim.bullet.laser import FleetLaser
+from sim.bullet.pallets import PalletPose, Pallets
+from sim.warehouse.bodies import Bodies
+from sim.warehouse.floorplan import FloorPlan
+
+Start = tuple[str, float, float, float]  # name, x, y (m, map), yaw (rad)
+ROBOT_COLOURS = ((0.96, 0.72, 0.10), (0.88, 0.30, 0.20), (0.20, 0.58, 0.85), (0.45, 0.72, 0.28), (0.65, 0.40, 0.75))
+
+
+class BulletWorld:
+    """One floor with its robots and pallets in a Bullet client of its own.
+
+    Tines lift pallets by contact, so a load can be missed, pushed off, or be too heavy; what keeps it on the tines
+    is said in `sim.bullet.carrying`. The same seed and the same calls give the same poses, bit for bit.
+
+    Args:
+        plan: what stands on the floor.
+        robots: name, x, y (m, map) and yaw (rad) of every robot.
+        bodies: dimensions, masses, limits, laser and physics settings.
+        seed: of laser noise and dropouts.
+        move_tick: simulated time of one `step` (s).
+        dock_reach: x of a carried pallet's middle in base_link (m).
+
+    Raises:
+        ConfigError: the move tick is not a whole number of physics steps, or two robots share a name.
+    """
+
+    def __init__(
+        self,
+        plan: FloorPlan,
+        robots: Sequence[Start],
+        bodies: Bodies,
+        seed: int,
+        move_tick: float = 0.1,
+        dock_reach: float = 0.7,
+    ) -> None:
+        frequency = bodies.physics.frequency
+        self._substeps = round(move_tick * frequency)
+        if self._substeps < 1 or abs(self._substeps - move_tick * frequency) > 1e-6:
+            raise ConfigError(
+                f"a move tick of {move_tick} s is {move_tick * frequency:.3f} physics steps at {frequency} Hz; "
+                "choose physics.frequency or motion.step so that it is a whole number"
+            )
+        names = [name for name, *_ in robots]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"robot names must be unique, saw {', '.join(names)}")
+        self.plan = plan
+        self._bodies = bodies
+        self._cameras: dict[tuple[int, int], Camera] = {}
+        self._client = pybullet.connect(pybullet.DIRECT)
+        pybullet.setGravity(0.0, 0.0, -GRAVITY, physicsClientId=self._client)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=1.0 / frequency,
+            numSolverIterations=bodies.physics.iterations,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self._client,
+        )
+        self._floor = build_floor(self._client, plan)
+        self._names = build_boxes(self._client, plan)
+        self._robots = {
+            name: Forklift(self._client, name, (x, y, yaw), bodies, ROBOT_COLOURS[index % len(ROBOT_COLOURS)])
+            for index, (name, x, y, yaw) in enumerate(robots)
+        }
+        self._names.update({robot.body: name for name, robot in self._robots.items()})
+        self._pallets = Pallets(self._client, bodies.pallet)
+        self._carrying = Carrying(self._client, bodies, self._pallets, names)
+        self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
+
+    @property
+    def robots(self) -> tuple[str, ...]:
+        """Names of the robots, in the order they were given."""
+        return tuple(self._robots)
+
+    @property
+    def pallets(self) -> tuple[int, ...]:
+        """Ids of the pallets in the world."""
+        return self._pallets.ids()
+
+    def command(self, name: str, v: float, w: float, fork_height: float) -> None:
+        """Tell a robot what to do until it is told otherwise: m/s, rad/s, m above the floor; clipped to its limits."""
+        self._robots[name].command(v, w, fork_height)
+
+    def step(self) -> None:
+        """Advance by one move tick."""
+        robots = self._robots.values()
+        for _ in range(self._substeps):
+            for robot in robots:
+                robot.drive()
+            pybullet.stepSimulation(physicsClientId=self._client)
+        for robot in robots:
+            was = robot.fork_height
+            robot.read()
+            self._carrying.update(robot, is_rising=robot.fork_height > was + 1e-4)
+            if robot.is_standing:
+                robot.brake()
+                load = self._carrying.of(robot.name)
+                if load is not None:
+                    self._pallets.rest(load)
+
+    def pose(self, name: str) -> Pose:
+        """Where a robot is and how fast it moves, as of the last step."""
+        return self._robots[name].pose
+
+    def fork_height(self, name: str) -> float:
+        """Underside of the tines above the floor (m), as of the last step."""
+        return self._robots[name].fork_height
+
+    def joint_states(self, name: str) -> JointStates:
+        """Wheels and forks of a robot, in the order of `sim.bullet.forklift_urdf.JOINTS`."""
+        return self._robots[name].joint_states()
+
+    def carried_by(self, name: str) -> int | None:
+        """The pallet on a robot's forks: tines in its pockets, runners off the floor."""
+        return self._carrying.of(name)
+
+    def scans(self) -> np.ndarray:
+        """One laser scan of every robot [R, rays] float32 (m); `inf` where nothing came back."""
+        poses = np.array([robot.pose[:3] for robot in self._robots.values()]).reshape(-1, 3)
+        is_loaded = np.array([self._carrying.of(name) is not None for name in self._robots], dtype=bool)
+        return self._laser.scan(poses, is_loaded)
+
+    def add_pallet(self, pallet: int, x: float, y: float, yaw: float, sku: int) -> None:
+        """Stand a pallet on the floor; raises ValueError if its id is taken."""
+        self._pallets.add(pallet, x, y, yaw, sku)
+
+    def remove_pallet(self, pallet: int) -> None:
+        """Take a pallet away, from the floor or from the forks; raises KeyError if it is not there."""
+        self._carrying.forget(pallet)
+        self._pallets.remove(pallet)
+
+    def pallet_pose(self, pallet: int) -> PalletPose:
+        """Where a pallet is; raises KeyError if it is not there."""
+        return self._pallets.pose(pallet)
+
+    def contacts(self) -> list[Contact]:
+        """What robots and their loads press on that they should not: robots, walls, racks, foreign pallets.
+
+        The floor, the load, and a pallet whose pockets the tines are in do not count. A touch between two robots is
+        listed once for each of them.
+        """
+        found: list[Contact] = []
+        for name, robot in self._robots.items():
+            load = self._carrying.of(name)
+            own = (robot.body,) if load is None else (robot.body, self._pallets.body(load))
+            pressed = pressed_bodies(self._client, own, frozenset({self._floor, *own}))
+            for other, force in pressed.items():
+                pallet = self._pallets.of_body(other)
+                if pallet is None:
+                    found.append(Contact(name, self._names[other], force))
+                elif self._carrying.geometry.inserted(robot.pose, self._pallets.pose(pallet)) == 0.0:
+                    found.append(Contact(name, f"pallet_{pallet}", force))
+        return found
+
+    def camera(self, width: int, height: int) -> np.ndarray:
+        """Draw the whole floor from above one corner; RGB [height, width, 3] uint8."""
+        if (width, height) not in self._cameras:
+            camera = Camera(self.plan, self._bodies, list(self._robots.values()), width, height)
+            self._cameras[width, height] = camera
+        return self._cameras[width, height].photograph(list(self._robots.values()), self._pallets)
+
+    def close(self) -> None:
+        """Give the Bullet clients back; a second call does nothing."""
+        while self._cameras:
+            self._cameras.popitem()[1].close()
+        if self._client >= 0:
+            pybullet.disconnect(physicsClientId=self._client)
+            self._client = -1

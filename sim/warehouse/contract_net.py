@@ -1,0 +1,182 @@
+"""The predefined protocol: a contract-net auction with right-of-way rules, over the same channel as learned messages.
+
+After Smith (1980), The Contract Net Protocol, IEEE Trans. Computers C-29: open jobs are the announcements, idle
+forklifts bid, and the award is worked out by every robot alike from the bids it heard (as in single-item auctions
+of Dias et al. 2006, Market-based multirobot coordination, Proc. IEEE 94). Inventory agents tell which families are
+short or late, and settle between them who releases and reorders what. Everything goes through the M numbers of a
+message, so range, loss and bits hurt it as they hurt a learned protocol.
+
+Message layouts (M >= 16). Forklift: 5 bids of (pallet serial, cost), [10] robot waits in a stand-off, [11] is loaded.
+Inventory: [0:12] need per family, [12] order line it would release, [13] family it would reorder (-1: none).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policy_core.contract import Contract, Kind
+from policy_core.serving.policy import Heard, Observation
+from sim.warehouse.greedy import QuietPolicy, quality_choice, reorder_choice
+
+BIDS = 5
+NEED_WORTH = 12.0  # metres of detour that one unit of need is worth
+PICK, REJECT = 2, 3  # columns of the candidate field `job`
+FAMILIES = 12
+RELEASES, REORDERS = 12, 13  # slots of the inventory message
+
+
+class ContractNetForklift(QuietPolicy):
+    """Bids for its best jobs, corrected by what inventory agents need, and takes what the auction awards it."""
+
+    def __init__(self, contract: Contract, kind: Kind, number: int) -> None:
+        """Keep the message size."""
+        super().__init__(contract, kind, number)
+        self._need = np.zeros(FAMILIES)
+        self._bids: list[tuple[float, int, int]] = []  # cost, bidder, pallet serial
+        self._serials: np.ndarray
+        self._gives_way = False
+
+    def begin(self, observation: Observation) -> np.ndarray:
+        """First bids, before anybody told what is needed."""
+        super().begin(observation)
+        self._need = np.zeros(FAMILIES)
+        self._bids = []
+        return self._message()
+
+    def hear(self, heard: Heard) -> np.ndarray | None:
+        """Round 1 brings needs, round 2 the bids that count."""
+        is_last = super().hear(heard) is None
+        self._bids = []
+        self._gives_way = False
+        for row in np.flatnonzero(heard.present):
+            values = heard.messages[row]
+            if heard.kind[row] == "inventory":
+                self._need = np.maximum(self._need, values[:FAMILIES])
+            elif heard.kind[row] == "forklift":
+                self._bids += [
+                    (float(values[2 * bid + 1]), int(row), int(values[2 * bid]))
+                    for bid in range(BIDS)
+                    if values[2 * bid] > 0
+                ]
+                self._gives_way |= self._yields_to(values, int(row))
+        return None if is_last else self._message()
+
+    def _yields_to(self, values: np.ndarray, row: int) -> bool:
+        """Right of way in a stand-off: loaded robots first, then the first in the fleet."""
+        other = row if row < self.number else row + 1
+        theirs, mine = (values[11] > 0.5, -other), (self.sensed("is_loaded")[0] > 0.5, -self.number)
+        return bool(values[10] > 0.5 and theirs > mine)
+
+    def choose(self) -> int:
+        """What the auction awards; in a stand-off, the lower right of way goes round."""
+        way_out = [*self.legal(3), *self.legal(2)]
+        if way_out:
+            return int(way_out[0]) if self._gives_way else 0
+        jobs, cost = self._costs()
+        mine = {self._serial(c): c for c in jobs}
+        bids = sorted(self._bids + [(cost[c], -1, self._serial(c)) for c in jobs])
+        awarded: set[int] = set()
+        placed: set[int] = set()
+        for _, bidder, serial in bids:
+            if serial in awarded or bidder in placed:
+                continue
+            if bidder == -1:
+                return int(mine[serial])
+            awarded.add(serial)
+            placed.add(bidder)
+        return 0
+
+    def _serial(self, choice: int) -> int:
+        """A name for a job that all robots compute alike: its pallet's place, in decimetres of map."""
+        x, y, yaw = self.observation.position
+        dx, dy = self.candidate("pallet")[choice]
+        px = x + np.cos(yaw) * dx - np.sin(yaw) * dy
+        py = y + np.sin(yaw) * dx + np.cos(yaw) * dy
+        return 1 + int(round((px + 200.0) * 2)) * 2048 + int(round((py + 200.0) * 2))
+
+    def _costs(self) -> tuple[np.ndarray, np.ndarray]:
+        jobs = self.legal(1)
+        family = self.candidate("sku").argmax(1)
+        kind = self.candidate("job").argmax(1)
+        weight = np.where(kind == PICK, 1.0, np.where(kind == REJECT, 0.0, 0.5))
+        cost = self.candidate("pick_distance") - NEED_WORTH * weight * self._need[family]
+        return jobs, cost - 0.05 * self.candidate("open_for")
+
+    def _message(self) -> np.ndarray:
+        message = self._silence.copy()
+        jobs, cost = self._costs()
+        for bid, choice in enumerate(jobs[np.argsort(cost[jobs])][:BIDS]):
+            message[2 * bid], message[2 * bid + 1] = self._serial(choice), cost[choice]
+        message[10] = float(len(self.legal(2)) > 0)
+        message[11] = self.sensed("is_loaded")[0]
+        return message
+
+
+class ContractNetInventory(QuietPolicy):
+    """Tells what is short or late; of two agents that want the same, the first in the fleet gets it."""
+
+    def begin(self, observation: Observation) -> np.ndarray:
+        """Need per family, and the two things it would do."""
+        super().begin(observation)
+        self._taken_line, self._taken_family = -1, -1
+        return self._message()
+
+    def hear(self, heard: Heard) -> np.ndarray | None:
+        """Leave to the agents before it what they announced."""
+        is_last = super().hear(heard) is None
+        peers = [row for row in np.flatnonzero(heard.present) if heard.kind[row] == "inventory"]
+        before = [row for row, kind in enumerate(heard.kind) if kind == "inventory"][: self.number]
+        for row in peers:
+            if row in before:
+                self._taken_line = int(heard.messages[row, RELEASES])
+                self._taken_family = int(heard.messages[row, REORDERS])
+        return None if is_last else self._message()
+
+    def choose(self) -> int:
+        """Release the most urgent line nobody took, else reorder the shortest family nobody took."""
+        line = self._line()
+        return line if line else self._reorder()
+
+    def _line(self) -> int:
+        slack = self.candidate("slack")
+        options = [c for c in self.legal(1) if int(slack[c] * 10) != self._taken_line]
+        return int(min(options, key=lambda c: slack[c])) if options else 0
+
+    def _reorder(self) -> int:
+        shortage = self.sensed("demand") - self.sensed("stock") - self.sensed("pipeline")
+        if self._taken_family >= 0:
+            shortage = shortage.copy()
+            shortage[self._taken_family] -= 1
+        return reorder_choice(self, shortage)
+
+    def _message(self) -> np.ndarray:
+        message = self._silence.copy()
+        demand, slack = self.sensed("demand"), self.sensed("slack")
+        message[:FAMILIES] = np.where(demand > 0, np.clip(1.5 - slack / 200.0, 0.2, 1.5), 0.0)
+        message[:FAMILIES] += 0.3 * np.clip(1.0 + demand - self.sensed("stock"), 0, 1)
+        line = self._line()
+        message[RELEASES] = int(self.candidate("slack")[line] * 10) if line else -1
+        reorder = self._reorder()
+        message[REORDERS] = self.candidate("sku")[reorder].argmax() if reorder else -1
+        return message
+
+
+class ContractNetQuality(QuietPolicy):
+    """Serves the family the inventory agents need most."""
+
+    def begin(self, observation: Observation) -> np.ndarray:
+        """Nothing is known of needs yet."""
+        self._need = np.zeros(FAMILIES)
+        return super().begin(observation)
+
+    def hear(self, heard: Heard) -> np.ndarray | None:
+        """Keep the needs."""
+        for row in np.flatnonzero(heard.present):
+            if heard.kind[row] == "inventory":
+                self._need = np.maximum(self._need, heard.messages[row, :FAMILIES])
+        return super().hear(heard)
+
+    def choose(self) -> int:
+        """Judge what is clear, else inspect what is needed most, then what waited longest."""
+        need = self._need[self.candidate("sku").argmax(1)]
+        return quality_choice(self, 100.0 * need + self.candidate("waited"))

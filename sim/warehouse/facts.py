@@ -1,0 +1,191 @@
+"""What the ledger may tell each agent: plain facts drawn from a `State`, for the kernels and for ROS messages."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sim.warehouse.observe import NO_SLACK, QUEUE
+from sim.warehouse.routes import Tables
+from sim.warehouse.rules import best_pallet, is_free_stock, pipeline, suggest_target
+from sim.warehouse.settings import SUPPLIERS, Rules
+from sim.warehouse.state import (
+    ABSENT,
+    INBOUND_PLACE,
+    INSPECTION,
+    LINES,
+    NO_JOB,
+    OPEN_JOB,
+    OPEN_LINE,
+    OUTBOUND,
+    RELEASED,
+    SLOT,
+    State,
+)
+
+LINE_FACTS = 16  # most urgent order lines told to an inventory agent
+
+
+@njit(cache=True)
+def open_jobs(s: State, e: int, tables: Tables, jobs: np.ndarray, opened: np.ndarray) -> int:
+    """All jobs that could be granted now, oldest pallet slot first.
+
+    Args:
+        jobs, opened: outputs [L, 5] (pallet serial, type, family, origin, target) and [L] (s); see `observe_forklift`.
+
+    Returns:
+        How many rows were written.
+    """
+    count = 0
+    for slot in range(s.job_type.shape[1]):
+        if s.job_type[e, slot] == NO_JOB or s.job_phase[e, slot] != OPEN_JOB or s.pallet_state[e, slot] == ABSENT:
+            continue
+        target = suggest_target(s, e, slot, tables)
+        if target < 0:
+            continue
+        jobs[count, 0] = s.pallet_serial[e, slot]
+        jobs[count, 1] = s.job_type[e, slot]
+        jobs[count, 2] = s.pallet_sku[e, slot]
+        jobs[count, 3] = s.pallet_place[e, slot]
+        jobs[count, 4] = target
+        opened[count] = s.job_opened[e, slot]
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def stock_facts(
+    s: State,
+    e: int,
+    zone: int,
+    tables: Tables,
+    rules: Rules,
+    stock: np.ndarray,
+    on_order: np.ndarray,
+    demand: np.ndarray,
+    slack: np.ndarray,
+    totals: np.ndarray,
+    lines: np.ndarray,
+    line_facts: np.ndarray,
+) -> int:
+    """What inventory agent `zone` may know; outputs as in `observe_inventory`, lines [LINE_FACTS, 3].
+
+    Returns:
+        How many order lines were written, most urgent first.
+    """
+    stock[:] = 0.0
+    slots, free = 0, 0
+    for place in range(len(tables.place_type)):
+        if tables.place_type[place] != SLOT or tables.place_group[place] != zone:
+            continue
+        slots += 1
+        slot = s.place_pallet[e, place]
+        if slot >= 0 and is_free_stock(s, e, slot):
+            stock[s.pallet_sku[e, slot]] += 1
+        if slot < 0 and s.place_reserved[e, place] < 0:
+            free += 1
+    demand[:] = 0.0
+    slack[:] = NO_SLACK
+    released = 0
+    for line in range(s.line_state.shape[1]):
+        if s.line_state[e, line] == RELEASED:
+            released += 1
+        if s.line_state[e, line] != OPEN_LINE:
+            continue
+        family = s.line_sku[e, line]
+        demand[family] += 1
+        slack[family] = min(slack[family], s.order_due[e, line // LINES] - s.time[e])
+    for family in range(len(stock)):
+        on_order[family] = pipeline(s, e, zone, family)
+    totals[0] = free / max(slots, 1)
+    totals[1] = demand.sum()
+    totals[2] = released
+    return _urgent_lines(s, e, zone, tables, lines, line_facts)
+
+
+@njit(cache=True)
+def _urgent_lines(s: State, e: int, zone: int, tables: Tables, lines: np.ndarray, line_facts: np.ndarray) -> int:
+    taken = np.zeros(s.line_state.shape[1], np.bool_)
+    count = 0
+    while count < len(lines):
+        best, due = -1, np.inf
+        for line in range(s.line_state.shape[1]):
+            if s.line_state[e, line] == OPEN_LINE and not taken[line] and s.order_due[e, line // LINES] < due:
+                best, due = line, s.order_due[e, line // LINES]
+        if best < 0:
+            break
+        taken[best] = True
+        order = best // LINES
+        left = 0
+        for line in range(order * LINES, (order + 1) * LINES):
+            if s.line_state[e, line] == OPEN_LINE or s.line_state[e, line] == RELEASED:
+                left += 1
+        lines[count, 0] = best
+        lines[count, 1] = s.line_sku[e, best]
+        lines[count, 2] = left
+        line_facts[count, 0] = due - s.time[e]
+        line_facts[count, 1] = s.time[e] - s.order_arrival[e, order]
+        line_facts[count, 2] = _dock_distance(s, e, zone, best, tables)
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def _dock_distance(s: State, e: int, zone: int, line: int, tables: Tables) -> float:
+    """Metres from the zone's best pallet to the dock of the line's order; -1 if the zone has no free pallet of it."""
+    slot = best_pallet(s, e, zone, line, tables)
+    if slot < 0:
+        return -1.0
+    start = tables.place_node[s.pallet_place[e, slot]]
+    best = np.inf
+    for place in range(len(tables.place_type)):
+        is_dock = tables.place_type[place] == OUTBOUND and tables.place_group[place] == s.order_dock[e, line // LINES]
+        if is_dock:
+            best = min(best, tables.distance[start, tables.place_node[place]])
+    return best if best < np.inf else -1.0
+
+
+@njit(cache=True)
+def queue_facts(
+    s: State,
+    e: int,
+    station: int,
+    tables: Tables,
+    queue: np.ndarray,
+    facts: np.ndarray,
+    supplier_history: np.ndarray,
+) -> tuple[float, float]:
+    """What quality agent `station` may know; outputs as in `observe_quality`.
+
+    Returns:
+        Seconds until the running inspection ends, and pallets at the inbound docks.
+    """
+    queue[:] = 0
+    queue[:, 0] = -1
+    facts[:] = 0.0
+    row, arriving = 0, 0.0
+    for place in range(len(tables.place_type)):
+        slot = s.place_pallet[e, place]
+        if slot < 0:
+            if tables.place_type[place] == INSPECTION and tables.place_group[place] == station:
+                row += 1
+            continue
+        if tables.place_type[place] == INBOUND_PLACE:
+            arriving += 1
+        if tables.place_type[place] != INSPECTION or tables.place_group[place] != station or row >= QUEUE:
+            continue
+        queue[row, 0] = s.pallet_serial[e, slot]
+        queue[row, 1] = s.pallet_state[e, slot]
+        queue[row, 2] = s.pallet_sku[e, slot]
+        queue[row, 3] = s.pallet_supplier[e, slot]
+        facts[row, 0] = s.pallet_reading[e, slot]
+        facts[row, 1] = s.pallet_inspections[e, slot]
+        facts[row, 2] = s.time[e] - s.pallet_since[e, slot]
+        facts[row, 3] = 1.0 if s.station_pallet[e, station] == slot else 0.0
+        row += 1
+    for supplier in range(SUPPLIERS):
+        supplier_history[supplier] = s.supplier_rejected[e, supplier] / (s.supplier_seen[e, supplier] + 2.0)
+    busy = 0.0
+    if s.station_pallet[e, station] >= 0:
+        busy = max(0.0, s.station_until[e, station] - s.time[e])
+    return busy, arriving

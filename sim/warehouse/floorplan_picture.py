@@ -1,0 +1,107 @@
+"""A floor plan as a PNG: what stands where, every place by name, and the routes with their one-way arrows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import Affine2D
+
+from sim.warehouse.floorplan import FloorPlan, PlaceType
+from sim.warehouse.rectangles import PALLET_SIDE
+from sim.warehouse.routes import Tables, approach_points, one_way_edges
+
+BOX_COLOURS = {"wall": "#3b3f46", "rack": "#4a6fa5", "station": "#7b5ea7", "obstacle": "#8c8c8c"}
+PLACE_COLOURS: dict[PlaceType, tuple[str, ...]] = {  # by group, where groups of a type are told apart
+    "slot": ("#cfe3f7", "#d6efd0"),
+    "inbound": ("#f6c667",),
+    "inspection": ("#d9c2f0",),
+    "outbound": ("#7fcf9a",),
+    "quarantine": ("#ef9a9a",),
+    "parking": ("#e4e4e4",),
+}
+
+
+def picture(plan: FloorPlan, tables: Tables | None, path: Path | str) -> None:
+    """Draw the plan to a PNG file, whole or not at all; without `tables` the routes are left out."""
+    figure = Figure(figsize=_size(plan), dpi=140, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    draw_plan(axes, plan)
+    if tables is not None:
+        draw_routes(axes, plan, tables)
+    counts = ", ".join(f"{len(plan.of_type(kind))} {kind}" for kind in PLACE_COLOURS)
+    axes.set_title(f"{plan.name}: {plan.size[0]:.1f} x {plan.size[1]:.1f} m; {counts}", fontsize=9)
+    shades = [
+        (kind, shade[0]) for kind, shade in (*PLACE_COLOURS.items(), *((k, (c,)) for k, c in BOX_COLOURS.items()))
+    ]
+    handles = [Rectangle((0, 0), 1, 1, facecolor=shade, edgecolor="#555555", linewidth=0.5) for _, shade in shades]
+    figure.legend(handles, [kind for kind, _ in shades], loc="outside lower center", ncols=len(shades), fontsize=7)
+    part = Path(path).with_suffix(Path(path).suffix + ".part")
+    figure.savefig(part, format="png")
+    part.replace(path)
+
+
+def draw_plan(axes: Axes, plan: FloorPlan, *, with_names: bool = True) -> None:
+    """Boxes and places on given axes, in metres of the map."""
+    (x, y), (width, depth) = plan.origin, plan.size
+    axes.add_patch(Rectangle((x, y), width, depth, facecolor="#f7f6f2", edgecolor="none", zorder=0))
+    for box in plan.boxes:
+        colour = BOX_COLOURS[box.kind]
+        axes.add_patch(_rectangle(axes, box.x, box.y, box.length, box.width, box.yaw, facecolor=colour, zorder=4))
+    for place, approach in zip(plan.places, approach_points(plan), strict=True):
+        shades = PLACE_COLOURS[place.type]
+        axes.add_patch(
+            _rectangle(
+                axes, place.x, place.y, PALLET_SIDE, PALLET_SIDE, place.yaw,
+                facecolor=shades[place.group % len(shades)], edgecolor="#555555", linewidth=0.5, zorder=3,
+            )
+        )  # fmt: skip
+        axes.plot([approach[0], place.x], [approach[1], place.y], color="#999999", linewidth=0.4, zorder=2)
+        if with_names:
+            label = place.name.removeprefix("slot_").replace("_", "\n")
+            axes.text(place.x, place.y, label, fontsize=4.5, ha="center", va="center", zorder=6)
+    axes.set_xlim(x - 0.3, x + width + 0.3)
+    axes.set_ylim(y - 0.3, y + depth + 0.3)
+    axes.set_aspect("equal")
+    axes.set_xlabel("x (m)", fontsize=8)
+    axes.set_ylabel("y (m)", fontsize=8)
+    axes.tick_params(labelsize=7)
+
+
+def draw_routes(axes: Axes, plan: FloorPlan, tables: Tables) -> None:
+    """Edges of the route graph; an arrow shows the way a lattice edge prefers, links to approach points have none."""
+    node = np.stack([tables.node_x, tables.node_y], axis=-1)
+    start, slot = np.nonzero(tables.neighbours >= 0)
+    edges = np.stack([node[start], node[tables.neighbours[start, slot]]], axis=1)
+    axes.add_collection(LineCollection(list(edges), colors="#b8b8b8", linewidths=0.5, zorder=1))
+    start, end = one_way_edges(plan, tables)
+    middle, along = (node[start] + node[end]) / 2, node[end] - node[start]
+    arrow: dict[str, Any] = {
+        "angles": "xy",
+        "scale_units": "xy",
+        "scale": 3.0,
+        "pivot": "mid",
+        "width": 0.0012,
+        "color": "#c46a2b",
+    }
+    axes.quiver(*middle.T, *along.T, zorder=2, **arrow)
+    axes.scatter(tables.node_x, tables.node_y, s=2, color="#777777", zorder=2)
+
+
+def _rectangle(axes: Axes, x: float, y: float, length: float, width: float, yaw: float, **style: Any) -> Rectangle:
+    patch = Rectangle((-length / 2, -width / 2), length, width, **style)
+    patch.set_transform(Affine2D().rotate(yaw).translate(x, y) + axes.transData)
+    return patch
+
+
+def _size(plan: FloorPlan) -> tuple[float, float]:
+    """Inches of the figure: 16 on the longer side."""
+    longest = max(plan.size)
+    return 16 * plan.size[0] / longest + 0.6, 16 * plan.size[1] / longest + 0.7

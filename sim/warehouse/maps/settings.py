@@ -1,0 +1,53 @@
+"""The numbers of the map importers: the model of config/import.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field as Bound
+from pydantic import model_validator
+
+from policy_core.config import Settings, read_settings
+from sim.warehouse.floorplan import PLACE_TYPES, PlaceType
+
+
+class Wanted(Settings):
+    """How many places of one type: `groups` docks, stations or zones of up to `each` places."""
+
+    groups: int = Bound(ge=1, le=32)
+    each: int = Bound(ge=1, le=500)
+    least: int = Bound(ge=1)  # in all groups together
+
+
+class ImportSettings(Settings):
+    """config/import.yaml; lengths in metres."""
+
+    largest_image: int = Bound(ge=1)  # pixels
+    largest_floor: float = Bound(gt=0)  # m2
+    scale_occupied: float = Bound(gt=0, le=1)
+    cell: float = Bound(ge=0.02, le=0.25)
+    narrowest_gap: float = Bound(ge=0, le=1.1)
+    wall_thickness: float = Bound(ge=0.1, le=2)
+    rack_length: float = Bound(gt=0)
+    one_box_fill: float = Bound(gt=0, le=1)
+    most_boxes: int = Bound(ge=10)
+    lattices: tuple[float, ...] = Bound(min_length=1)
+    approach: float = Bound(ge=0.8, le=3.0)
+    gap_behind: float = Bound(ge=0, le=1)
+    backing: float = Bound(ge=0, le=1)
+    backing_depth: float = Bound(ge=0, le=2)
+    pitch: float = Bound(ge=1.0, le=5)
+    passing: float = Bound(ge=1.2, le=5)
+    places: dict[PlaceType, Wanted]
+
+    @model_validator(mode="after")
+    def _every_type_is_there(self) -> ImportSettings:
+        missing = [kind for kind in PLACE_TYPES if kind not in self.places]
+        if missing:
+            raise ValueError(f"places: missing {', '.join(missing)}")
+        return self
+
+
+def read_import_settings(path: Path | str) -> ImportSettings:
+    """Load config/import.yaml; raises ConfigError in words."""
+    return read_settings(ImportSettings, path)

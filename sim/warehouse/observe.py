@@ -1,0 +1,341 @@
+"""What each kind senses: plain facts to the raw observation and candidates of config/contract.yaml.
+
+The same functions serve training (facts from a `State`), and the robot (facts from ROS messages). Every function
+writes the fields in the contract's order; a test compares names, order and sizes. Values are raw SI; the network
+scales them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from sim.warehouse.decisions import CLAIM, INSPECT, NONE, PASS, REJECT_PALLET, RELEASE, REORDER, REROUTE, YIELD
+from sim.warehouse.motion import (
+    BLOCKED,
+    BLOCKER,
+    TO_DROP,
+    TO_PICK,
+    can_take_job,
+    goal_distance,
+    is_blocked,
+    outline,
+    route_distance,
+    wrap,
+)
+from sim.warehouse.routes import Tables
+from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers
+from sim.warehouse.state import UNDECIDED
+
+JOB_CHOICES = 12  # open jobs a forklift can point at: the nearest
+LINE_CHOICES = 8  # order lines an inventory agent can point at: the most urgent releasable
+QUEUE = 3  # places of one inspection station
+SECTORS = 8  # of the laser, each 45 degrees
+LASER_RANGE = 8.0  # m
+NEIGHBOURS = 3
+NO_SLACK = 600.0  # s, slack of a family nobody waits for
+FORKLIFT_CHOICES = 1 + JOB_CHOICES + 2
+INVENTORY_CHOICES = 1 + LINE_CHOICES + SKUS
+QUALITY_CHOICES = 1 + 3 * QUEUE
+
+
+@njit(cache=True)
+def observe_forklift(
+    vector: np.ndarray,
+    candidates: np.ndarray,
+    mask: np.ndarray,
+    verb: np.ndarray,
+    subject: np.ndarray,
+    now: float,
+    pose: np.ndarray,
+    skill: np.ndarray,
+    load_sku: int,
+    sectors: np.ndarray,
+    others: np.ndarray,
+    me: int,
+    jobs: np.ndarray,
+    opened: np.ndarray,
+    tables: Tables,
+    numbers: MotionNumbers,
+) -> None:
+    """Write one forklift's observation.
+
+    Args:
+        vector, candidates, mask, verb, subject: outputs [O], [C, F], [C], [C], [C].
+        now: s.
+        pose: x, y, yaw, speed in map [4].
+        skill: the robot's skill row (sim/warehouse/motion.py).
+        load_sku: family of the carried pallet, -1 if none.
+        sectors: nearest laser return in 8 sectors of 45 degrees [8] (m), centred on x forward, left-positive.
+        others: poses of all robots [R, 4]; row `me` is the robot itself.
+        jobs: open jobs [J, 5]: pallet serial, type, SKU family, origin place, target place.
+        opened: when each job was opened [J] (s).
+    """
+    vector[:] = 0.0
+    candidates[:] = 0.0
+    mask[:] = False
+    verb[:] = NONE
+    subject[:] = 0
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    phase = int(skill[0])
+    vector[0] = pose[3]
+    vector[1], vector[2] = c, s
+    vector[3] = 1.0 if load_sku >= 0 else 0.0
+    drives = phase == TO_PICK or phase == TO_DROP
+    vector[4] = 1.0 if can_take_job(skill) else 0.0
+    vector[5] = 1.0 if drives else 0.0
+    vector[6] = 1.0 - vector[4] - vector[5]
+    vector[7] = skill[BLOCKED]
+    blocker = int(skill[BLOCKER])
+    if blocker >= 0:
+        dx, dy = others[blocker, 0] - pose[0], others[blocker, 1] - pose[1]
+        vector[8], vector[9] = c * dx + s * dy, -s * dx + c * dy
+    vector[10 : 10 + SECTORS] = sectors
+    _write_neighbours(vector[18:36], pose, others, me)
+    if load_sku >= 0:
+        vector[36 + load_sku] = 1.0
+    vector[48] = goal_distance(skill, pose, tables)
+    for job in range(len(jobs)):
+        vector[49 + jobs[job, 1]] += 1.0
+
+    mask[0] = True
+    candidates[0, 0] = 1.0
+    if can_take_job(skill):
+        _write_jobs(candidates, mask, verb, subject, now, pose, skill, others, me, jobs, opened, tables)
+    for choice, action in ((1 + JOB_CHOICES, YIELD), (2 + JOB_CHOICES, REROUTE)):
+        candidates[choice, action] = 1.0
+        verb[choice] = action
+        mask[choice] = is_blocked(skill, numbers)
+
+
+@njit(cache=True)
+def _write_neighbours(out: np.ndarray, pose: np.ndarray, others: np.ndarray, me: int) -> None:
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    taken = np.zeros(len(others), np.bool_)
+    for place in range(NEIGHBOURS):
+        best, reach = -1, np.inf
+        for other in range(len(others)):
+            if other == me or taken[other] or math.isnan(others[other, 0]):
+                continue
+            distance = math.hypot(others[other, 0] - pose[0], others[other, 1] - pose[1])
+            if distance < reach:
+                best, reach = other, distance
+        if best < 0:
+            return
+        taken[best] = True
+        dx, dy = others[best, 0] - pose[0], others[best, 1] - pose[1]
+        turn = others[best, 2] - pose[2]
+        o = place * 6
+        out[o], out[o + 1] = c * dx + s * dy, -s * dx + c * dy
+        out[o + 2], out[o + 3] = math.cos(turn), math.sin(turn)
+        out[o + 4], out[o + 5] = others[best, 3], 1.0
+
+
+@njit(cache=True)
+def _write_jobs(
+    candidates: np.ndarray,
+    mask: np.ndarray,
+    verb: np.ndarray,
+    subject: np.ndarray,
+    now: float,
+    pose: np.ndarray,
+    skill: np.ndarray,
+    others: np.ndarray,
+    me: int,
+    jobs: np.ndarray,
+    opened: np.ndarray,
+    tables: Tables,
+) -> None:
+    """The nearest open jobs, nearest first."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    distance = np.empty(len(jobs))
+    for job in range(len(jobs)):
+        distance[job] = route_distance(skill, pose, tables.place_node[jobs[job, 3]], tables)
+    for choice in range(1, 1 + min(JOB_CHOICES, len(jobs))):
+        job = int(np.argmin(distance))
+        reach = distance[job]
+        distance[job] = np.inf
+        origin, target = jobs[job, 3], jobs[job, 4]
+        x, y = tables.place_x[origin], tables.place_y[origin]
+        rival = 40.0
+        for other in range(len(others)):
+            if other != me and not math.isnan(others[other, 0]):
+                rival = min(rival, math.hypot(others[other, 0] - x, others[other, 1] - y))
+        row = candidates[choice]
+        row[1] = 1.0
+        row[4 + jobs[job, 1]] = 1.0
+        row[8 + jobs[job, 2]] = 1.0
+        row[20] = reach
+        row[21] = tables.distance[tables.place_node[origin], tables.place_node[target]]
+        row[22] = now - opened[job]
+        row[23] = rival
+        dx, dy = x - pose[0], y - pose[1]
+        row[24], row[25] = c * dx + s * dy, -s * dx + c * dy
+        mask[choice] = True
+        verb[choice] = CLAIM
+        subject[choice] = jobs[job, 0]
+
+
+@njit(cache=True)
+def observe_inventory(
+    vector: np.ndarray,
+    candidates: np.ndarray,
+    mask: np.ndarray,
+    verb: np.ndarray,
+    subject: np.ndarray,
+    stock: np.ndarray,
+    pipeline: np.ndarray,
+    demand: np.ndarray,
+    slack: np.ndarray,
+    recent: np.ndarray,
+    totals: np.ndarray,
+    can_reorder: bool,
+    lines: np.ndarray,
+    line_facts: np.ndarray,
+) -> None:
+    """Write one inventory agent's observation.
+
+    Args:
+        vector, candidates, mask, verb, subject: outputs [O], [C, F], [C], [C], [C].
+        stock, pipeline, demand, slack, recent: per family [SKUS].
+        totals: share of free slots, open lines, released lines [3].
+        can_reorder: the agent's pipeline has room.
+        lines: order lines, most urgent first [J, 3]: subject, family, lines left of the order.
+        line_facts: slack (s), age (s), metres to the dock [J, 3]; metres < 0 where the zone has no free pallet.
+    """
+    candidates[:] = 0.0
+    mask[:] = False
+    verb[:] = NONE
+    subject[:] = 0
+    vector[0:12], vector[12:24], vector[24:36] = stock, pipeline, demand
+    vector[36:48], vector[48:60] = slack, recent
+    vector[60:63] = totals
+    mask[0] = True
+    candidates[0, 0] = 1.0
+    choice = 1
+    for line in range(len(lines)):
+        if choice > LINE_CHOICES:
+            break
+        if line_facts[line, 2] < 0:
+            continue
+        family = lines[line, 1]
+        row = candidates[choice]
+        row[1] = 1.0
+        row[3 + family] = 1.0
+        row[15], row[16] = line_facts[line, 0], line_facts[line, 1]
+        row[17], row[18], row[19] = stock[family], pipeline[family], demand[family]
+        row[20] = line_facts[line, 2]
+        row[21] = lines[line, 2]
+        mask[choice] = True
+        verb[choice] = RELEASE
+        subject[choice] = lines[line, 0]
+        choice += 1
+    for family in range(SKUS):
+        choice = 1 + LINE_CHOICES + family
+        row = candidates[choice]
+        row[2] = 1.0
+        row[3 + family] = 1.0
+        row[15] = slack[family]
+        row[17], row[18], row[19] = stock[family], pipeline[family], demand[family]
+        mask[choice] = can_reorder
+        verb[choice] = REORDER
+        subject[choice] = family
+
+
+@njit(cache=True)
+def observe_quality(
+    vector: np.ndarray,
+    candidates: np.ndarray,
+    mask: np.ndarray,
+    verb: np.ndarray,
+    subject: np.ndarray,
+    queue: np.ndarray,
+    queue_facts: np.ndarray,
+    busy: float,
+    arriving: float,
+    supplier_history: np.ndarray,
+) -> None:
+    """Write one quality-control station's observation.
+
+    Args:
+        vector, candidates, mask, verb, subject: outputs [O], [C, F], [C], [C], [C].
+        queue: pallet serial (-1: empty place), state, family, supplier [QUEUE, 4].
+        queue_facts: mean reading, inspections, waited (s), under inspection now (bool) [QUEUE, 4].
+        busy: s until the running inspection ends, 0 if none.
+        arriving: pallets at the inbound docks.
+        supplier_history: share rejected so far [SUPPLIERS].
+    """
+    vector[:] = 0.0
+    candidates[:] = 0.0
+    mask[:] = False
+    verb[:] = NONE
+    subject[:] = 0
+    vector[3], vector[4] = busy, arriving
+    vector[5 : 5 + SUPPLIERS] = supplier_history
+    mask[0] = True
+    candidates[0, 0] = 1.0
+    for place in range(QUEUE):
+        serial, state = queue[place, 0], queue[place, 1]
+        if serial >= 0:
+            vector[state - 1] += 1.0
+        for action in range(1, 4):
+            row = candidates[1 + (action - 1) * QUEUE + place]
+            row[action] = 1.0
+            if serial < 0:
+                continue
+            row[4 + queue[place, 2]] = 1.0
+            row[16 + queue[place, 3]] = 1.0
+            row[19], row[20], row[21] = queue_facts[place, 0], queue_facts[place, 1], queue_facts[place, 2]
+            row[22] = supplier_history[queue[place, 3]]
+        undecided = serial >= 0 and state == UNDECIDED and queue_facts[place, 3] == 0
+        for action, allowed, word in (
+            (0, undecided and busy <= 0 and queue_facts[place, 1] < 4, INSPECT),
+            (1, undecided, PASS),
+            (2, undecided and queue_facts[place, 1] > 0, REJECT_PALLET),
+        ):
+            choice = 1 + action * QUEUE + place
+            mask[choice] = allowed
+            verb[choice] = word
+            subject[choice] = serial
+
+
+@njit(cache=True)
+def sectors_of_scan(ranges: np.ndarray, first_angle: float, step: float, out: np.ndarray) -> None:
+    """Nearest return of a laser scan [rays] in each of 8 sectors (m); non-finite returns count as free."""
+    out[:] = LASER_RANGE
+    for ray in range(len(ranges)):
+        if math.isfinite(ranges[ray]) and ranges[ray] > 0.0:
+            sector = int(round(wrap(first_angle + ray * step) / (math.pi / 4))) % SECTORS
+            out[sector] = min(out[sector], ranges[ray])
+
+
+@njit(cache=True)
+def sectors_of_map(pose: np.ndarray, others: np.ndarray, me: int, tables: Tables, out: np.ndarray) -> None:
+    """What the laser would tell on the floor plan: three rays a sector by sphere tracing, and robots' outlines."""
+    out[:] = LASER_RANGE
+    rows, columns = tables.clearance.shape
+    for ray in range(3 * SECTORS):
+        angle = pose[2] + (ray - 1) * (math.pi / 4) / 3
+        c, s = math.cos(angle), math.sin(angle)
+        reach = 0.0
+        for _ in range(24):
+            column = int((pose[0] + reach * c - tables.grid_origin[0]) / tables.cell)
+            row = int((pose[1] + reach * s - tables.grid_origin[1]) / tables.cell)
+            if row < 0 or column < 0 or row >= rows or column >= columns:
+                break
+            free = tables.clearance[row, column]
+            if free < tables.cell or reach >= LASER_RANGE:
+                break
+            reach += free
+        out[ray // 3] = min(out[ray // 3], reach)
+    for other in range(len(others)):
+        if other == me or math.isnan(others[other, 0]):
+            continue
+        for corner in range(6):
+            x, y = outline(others[other], corner)
+            distance = math.hypot(x - pose[0], y - pose[1])
+            bearing = wrap(math.atan2(y - pose[1], x - pose[0]) - pose[2])
+            sector = int(round(bearing / (math.pi / 4))) % SECTORS
+            out[sector] = min(out[sector], distance)

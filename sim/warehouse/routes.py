@@ -1,0 +1,313 @@
+"""The route graph of a floor plan, and every table a world looks up while it runs.
+
+Nodes stand on a lattice wherever a robot is clear of boxes and places (full or empty), plus one at the approach
+point of each place. Rows and columns are soft one-way streets in alternating directions, after the highways of
+Cohen, Uras and Koenig (Feasibility Study: Using Highways for Bounded-Suboptimal Multi-Agent Path Finding, SoCS
+2015; with others, Improved Solvers for Bounded-Suboptimal Multi-Agent Path Finding, IJCAI 2016): odd columns run
+north, odd rows run east, so two lanes side by side keep right. Going against one is allowed and weighs three times
+its length.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from policy_core.config import ConfigError
+from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan, Place
+from sim.warehouse.rectangles import (
+    PALLET_SIDE,
+    box_rectangles,
+    nearest_rectangle,
+    place_rectangles,
+    segments_clear,
+)
+
+ROBOT_RADIUS = 0.55  # m: the disc that must clear everything along a route
+AGAINST_THE_WAY = 3.0  # how many times its length an edge weighs against its one-way direction
+LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it may join
+MOST_NEIGHBOURS = 8  # edges of one node
+LINKS_PER_PLACE = 4
+CLEARANCE_CELL = 0.1  # m
+SAME_POINT = 0.01  # m: an approach point this near a lattice node is that node
+CLOSEST_PLACES = 1.0  # m between the centres of two places
+
+
+class Tables(NamedTuple):
+    """Static arrays of one floor plan, for lookup in compiled loops. P places, V route nodes, H x W cells."""
+
+    place_type: np.ndarray  # [P] int8: index into PLACE_TYPES
+    place_group: np.ndarray  # [P] int32: zone of a slot, dock of an inbound or outbound place, station
+    place_x: np.ndarray  # [P] float32 (m, map)
+    place_y: np.ndarray  # [P] float32 (m, map)
+    place_yaw: np.ndarray  # [P] float32 (rad): heading of a robot that docks here
+    place_node: np.ndarray  # [P] int32: the route node at the approach point
+    node_x: np.ndarray  # [V] float32 (m, map)
+    node_y: np.ndarray  # [V] float32 (m, map)
+    distance: np.ndarray  # [V, V] float32 (m): along the chosen way from row to column; one-way streets make it unequal
+    next_node: np.ndarray  # [V, V] int32: the next node on the way from row to column; the row itself when there
+    neighbours: np.ndarray  # [V, 8] int32: nodes joined by an edge; -1 where there is none
+    clearance: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box or floor edge; 0 inside. Row 0 is y min
+    grid_origin: np.ndarray  # [2] float32 (m, map): lower left corner of cell (0, 0)
+    cell: float  # m
+    approach: float  # m from a place's centre to its approach point
+
+
+class Reach(NamedTuple):
+    """What the route graph of a plan reaches."""
+
+    apart: list[str]  # places no route joins with most others
+    edges: int  # of the graph
+
+
+class _Graph(NamedTuple):
+    node: np.ndarray  # [V, 2] float64
+    column: np.ndarray  # [V, 2] int64: lattice column and row; -1 for a node off the lattice
+    edge: np.ndarray  # [L, 2] int64: undirected, each once
+    place_node: np.ndarray  # [P] int64
+
+
+def build_tables(plan: FloorPlan) -> Tables:
+    """Everything a world looks up about one plan.
+
+    Raises:
+        ConfigError: places too close together, an approach that is not free, or places no route joins; by name.
+    """
+    _check_places(plan)
+    graph = _largest_part(plan, _graph(plan))
+    distance, next_node = _ways(graph)
+    return Tables(
+        place_type=np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8),
+        place_group=np.array([place.group for place in plan.places], dtype=np.int32),
+        place_x=np.array([place.x for place in plan.places], dtype=np.float32),
+        place_y=np.array([place.y for place in plan.places], dtype=np.float32),
+        place_yaw=np.array([place.yaw for place in plan.places], dtype=np.float32),
+        place_node=graph.place_node.astype(np.int32),
+        node_x=graph.node[:, 0].astype(np.float32),
+        node_y=graph.node[:, 1].astype(np.float32),
+        distance=distance.astype(np.float32),
+        next_node=next_node.astype(np.int32),
+        neighbours=_neighbours(graph),
+        clearance=clearance_grid(plan),
+        grid_origin=np.array(plan.origin, dtype=np.float32),
+        cell=CLEARANCE_CELL,
+        approach=float(plan.approach),
+    )
+
+
+def survey(plan: FloorPlan) -> Reach:
+    """How well a plan's lattice serves its places; for importers that try several."""
+    graph = _graph(plan)
+    _, apart = _apart(plan, graph)
+    return Reach(apart, len(graph.edge))
+
+
+def clearance_grid(plan: FloorPlan) -> np.ndarray:
+    """Distance (m) from each cell centre to the nearest box or to the floor's edge, exact: [H, W] float32."""
+    columns, rows = (max(1, int(np.ceil(side / CLEARANCE_CELL - 1e-6))) for side in plan.size)
+    x = plan.origin[0] + (np.arange(columns) + 0.5) * CLEARANCE_CELL
+    y = plan.origin[1] + (np.arange(rows) + 0.5) * CLEARANCE_CELL
+    centre = np.stack(np.meshgrid(x, y), axis=-1)
+    return nearest_rectangle(centre, _fixed(plan)).astype(np.float32)
+
+
+def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """The lattice edges in their preferred direction: start [L] and end [L] nodes."""
+    node = np.stack([tables.node_x, tables.node_y], axis=-1)
+    column = (node - plan.origin) / plan.lattice - 0.5
+    on_lattice = (np.abs(column - column.round()) * plan.lattice < SAME_POINT).all(axis=-1)
+    column = np.where(on_lattice[:, None], column.round(), -1).astype(np.int64)
+    start, slot = np.nonzero(tables.neighbours >= 0)
+    end = tables.neighbours[start, slot]
+    preferred = _direction(column[start], column[end]) > 0
+    return start[preferred], end[preferred]
+
+
+def approach_points(plan: FloorPlan) -> np.ndarray:
+    """Where a robot stands before it drives in, for every place: [P, 2] (m, map)."""
+    return np.array([_before(place, plan.approach) for place in plan.places]).reshape(-1, 2)
+
+
+def blocked_places(plan: FloorPlan) -> dict[str, str]:
+    """Places a robot cannot use as drawn, each with the reason in words; empty for a sound plan."""
+    fixed = _fixed(plan)
+    pallets = place_rectangles(plan.places)
+    approaches = approach_points(plan)
+    faults: dict[str, str] = {}
+    for index, place in enumerate(plan.places):
+        others = np.concatenate([fixed, np.delete(pallets, index, axis=0)])
+        free = float(nearest_rectangle(approaches[index], np.concatenate([others, pallets[index : index + 1]])))
+        if free < ROBOT_RADIUS - 1e-3:
+            x, y = approaches[index]
+            faults[place.name] = f"its approach point ({x:.2f}, {y:.2f}) is not free"
+            continue
+        drive_in = PALLET_SIDE / 2 if place.type != "parking" else ROBOT_RADIUS
+        if not segments_clear(approaches[index][None], np.array([[place.x, place.y]]), others, drive_in)[0]:
+            faults[place.name] = f"the {2 * drive_in:.1f} m wide way from its approach point to its centre is not free"
+    return faults
+
+
+def _check_places(plan: FloorPlan) -> None:
+    centre = np.array([(place.x, place.y) for place in plan.places]).reshape(-1, 2)
+    apart = np.hypot(*(centre[:, None] - centre[None]).transpose(2, 0, 1))
+    first, second = np.nonzero(np.triu(apart < CLOSEST_PLACES - 1e-6, k=1))
+    if len(first):
+        pairs = ", ".join(
+            f"{plan.places[a].name} and {plan.places[b].name}" for a, b in zip(first[:6], second[:6], strict=True)
+        )
+        raise ConfigError(
+            f"floor plan '{plan.name}': places closer than {CLOSEST_PLACES} m: {pairs}. Move them apart or drop one."
+        )
+    faults = blocked_places(plan)
+    if faults:
+        named = "\n".join(f"  {name}: {fault}" for name, fault in list(faults.items())[:12])
+        raise ConfigError(
+            f"floor plan '{plan.name}': {len(faults)} place(s) a robot cannot use\n{named}\n"
+            f"  Keep {ROBOT_RADIUS} m around an approach point, {plan.approach} m before the place, free."
+        )
+
+
+def _before(place: Place, approach: float) -> tuple[float, float]:
+    return place.x - approach * float(np.cos(place.yaw)), place.y - approach * float(np.sin(place.yaw))
+
+
+def _fixed(plan: FloorPlan) -> np.ndarray:
+    """All that never moves [B + 4, 5]: the boxes, and a strip along each edge so that nothing leaves the floor."""
+    (x, y), (width, depth), strip = plan.origin, plan.size, 10.0
+    edges = [
+        (x - strip / 2, y + depth / 2, strip, depth + 2 * strip, 0.0),
+        (x + width + strip / 2, y + depth / 2, strip, depth + 2 * strip, 0.0),
+        (x + width / 2, y - strip / 2, width, strip, 0.0),
+        (x + width / 2, y + depth + strip / 2, width, strip, 0.0),
+    ]
+    return np.concatenate([box_rectangles(plan.boxes), np.array(edges)])
+
+
+def _graph(plan: FloorPlan) -> _Graph:
+    blocked = np.concatenate([_fixed(plan), place_rectangles(plan.places)])
+    return _join_places(plan, blocked, *_lattice(plan, blocked))
+
+
+def _lattice(plan: FloorPlan, blocked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Free lattice nodes [V, 2], their column and row [V, 2], and the clear edges between neighbours [L, 2]."""
+    columns, rows = (int(side / plan.lattice) for side in plan.size)
+    column = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
+    node = np.add(plan.origin, (column + 0.5) * plan.lattice)
+    free = nearest_rectangle(node, blocked) >= ROBOT_RADIUS - 1e-3
+    column, node = column[free], node[free]
+    index = {(int(c), int(r)): i for i, (c, r) in enumerate(column)}
+    pairs = [(i, index[step]) for (c, r), i in index.items() for step in ((c + 1, r), (c, r + 1)) if step in index]
+    edge = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return node, column, edge[segments_clear(node[edge[:, 0]], node[edge[:, 1]], blocked, ROBOT_RADIUS)]
+
+
+def _join_places(
+    plan: FloorPlan, blocked: np.ndarray, node: np.ndarray, column: np.ndarray, edge: np.ndarray
+) -> _Graph:
+    """Add the approach points, each joined to its nearest free lattice nodes as long as those have room for an edge."""
+    approaches = approach_points(plan)
+    degree = np.bincount(edge.ravel(), minlength=len(node)).tolist() if len(edge) else [0] * len(node)
+    place_node = np.zeros(len(plan.places), dtype=np.int64)
+    extra: list[np.ndarray] = []
+    waiting: deque[tuple[int, list[int]]] = deque()
+    for index, point in enumerate(approaches):
+        away = np.hypot(*(node - point).T) if len(node) else np.zeros(0)
+        if len(away) and away.min() < SAME_POINT:
+            place_node[index] = away.argmin()
+            continue
+        near = np.flatnonzero(away <= LINK_REACH * plan.lattice)
+        near = near[segments_clear(np.repeat(point[None], len(near), axis=0), node[near], blocked, ROBOT_RADIUS)]
+        place_node[index] = len(node) + len(extra)
+        extra.append(point)
+        waiting.append((int(place_node[index]), near[np.argsort(away[near], kind="stable")].tolist()))
+    links: list[tuple[int, int]] = []
+    taken: Counter[int] = Counter()
+    while waiting:  # one link per place and turn, so that no place takes all the room
+        name, candidates = waiting.popleft()
+        while candidates and degree[candidates[0]] >= MOST_NEIGHBOURS:
+            candidates.pop(0)
+        if candidates and taken[name] < LINKS_PER_PLACE:
+            degree[candidates[0]] += 1
+            taken[name] += 1
+            links.append((name, candidates.pop(0)))
+            waiting.append((name, candidates))
+    return _Graph(
+        node=np.concatenate([node, np.array(extra).reshape(-1, 2)]),
+        column=np.concatenate([column, np.full((len(extra), 2), -1)]),
+        edge=np.concatenate([edge, np.array(links, dtype=np.int64).reshape(-1, 2)]),
+        place_node=place_node,
+    )
+
+
+def _apart(plan: FloorPlan, graph: _Graph) -> tuple[np.ndarray, list[str]]:
+    """Which nodes are in the part of the graph that holds most places: bool [V]; and the places outside it."""
+    size = len(graph.node)
+    joined = csr_matrix((np.ones(len(graph.edge)), (graph.edge[:, 0], graph.edge[:, 1])), shape=(size, size))
+    _, part = connected_components(joined, directed=False)
+    of_place = part[graph.place_node]
+    main = np.bincount(of_place).argmax()
+    return part == main, [place.name for place, where in zip(plan.places, of_place, strict=True) if where != main]
+
+
+def _largest_part(plan: FloorPlan, graph: _Graph) -> _Graph:
+    """Only the nodes that routes between places can use.
+
+    Raises:
+        ConfigError: some places lie in another part of the floor than most; they are named.
+    """
+    keep, apart = _apart(plan, graph)
+    if apart:
+        raise ConfigError(
+            f"floor plan '{plan.name}': no route joins {', '.join(apart[:12])}{' ...' if len(apart) > 12 else ''} "
+            f"with the other {len(plan.places) - len(apart)} places. A robot needs a way {2 * ROBOT_RADIUS} m wide; "
+            f"widen the way, move the places, or try a smaller lattice than {plan.lattice} m."
+        )
+    new_index = np.cumsum(keep) - 1
+    edge = graph.edge[keep[graph.edge[:, 0]]]
+    return _Graph(graph.node[keep], graph.column[keep], new_index[edge], new_index[graph.place_node])
+
+
+def _ways(graph: _Graph) -> tuple[np.ndarray, np.ndarray]:
+    """True metres [V, V] and next node [V, V] of the ways that respect the one-way streets best."""
+    size = len(graph.node)
+    start, end = np.concatenate([graph.edge, graph.edge[:, ::-1]]).T
+    metres = np.hypot(*(graph.node[end] - graph.node[start]).T)
+    weight = np.where(_direction(graph.column[start], graph.column[end]) < 0, AGAINST_THE_WAY, 1.0) * metres
+    backwards = csr_matrix((weight, (end, start)), shape=(size, size))
+    _, before = dijkstra(backwards, directed=True, return_predecessors=True)
+    here = np.arange(size)
+    next_node = before.T.copy()  # [from, to]: on the way back from `to`, the node before `from`
+    next_node[here, here] = here
+    step = np.zeros((size, size))
+    step[start, end] = metres
+    distance = np.zeros((size, size))
+    at = np.repeat(here[:, None], size, axis=1)
+    while (at != here).any():
+        onward = next_node[at, here]
+        distance += step[at, onward]
+        at = onward
+    return distance, next_node
+
+
+def _direction(column: np.ndarray, to_column: np.ndarray) -> np.ndarray:
+    """Each directed edge [L]: 1 with its one-way street, -1 against it, 0 if an end is an approach point."""
+    step = to_column - column
+    eastward = np.where(column[:, 1] % 2 == 1, 1, -1)
+    northward = np.where(column[:, 0] % 2 == 1, 1, -1)
+    on_lattice = (column[:, 0] >= 0) & (to_column[:, 0] >= 0)
+    direction: np.ndarray = on_lattice * np.sign(step[:, 0] * eastward + step[:, 1] * northward)
+    return direction
+
+
+def _neighbours(graph: _Graph) -> np.ndarray:
+    table = np.full((len(graph.node), MOST_NEIGHBOURS), -1, dtype=np.int32)
+    used = np.zeros(len(graph.node), dtype=np.int64)
+    for one, other in graph.edge:
+        table[one, used[one]], table[other, used[other]] = other, one
+        used[one] += 1
+        used[other] += 1
+    return table

@@ -1,0 +1,33 @@
+"""Every test run talks on a ROS domain of its own, on this machine only, and keeps its logs out of the home folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from parley_bringup.domain import hold_domain
+
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["ROS_LOG_DIR"] = tempfile.mkdtemp(prefix="parley-ros-log-")
+    if "ROS_DOMAIN_ID" not in os.environ:
+        domain, lock = hold_domain()
+        lock.close()
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+
+
+@pytest.fixture
+def ros_context() -> Iterator[Any]:
+    """A ROS context that lives for one test."""
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    yield context
+    rclpy.try_shutdown(context=context)
