@@ -52,8 +52,9 @@ class Report:
             self.writer.add_scalar(name, figure, frames)
         words = [f"{figures['frames per second']:,.0f} frames/s"]
         words += [f"return {figures['episode/return']:.2f}"] if "episode/return" in figures else []
-        words += [f"reward/tick {figures['reward per tick']:.4f}", f"KL {figures['kl']:.4f}"]
-        words += [f"entropy {figures['entropy']:.2f}", f"EV {figures['explained variance']:.2f}"]
+        words += [f"reward/tick {figures['reward per tick']:.4f}"]
+        words += [f"KL {figures['kl']:.4f}", f"entropy {figures['entropy']:.2f}"] if "kl" in figures else []
+        words += [f"EV {figures['explained variance']:.2f}"]
         told = "  ".join(words)
         self.progress.update(self.task, completed=number, told=told)
         now = time.monotonic()

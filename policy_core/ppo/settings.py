@@ -15,12 +15,11 @@ class PpoSettings(Settings):
     """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) over joint fleet samples."""
 
     epochs: int = Field(4, ge=1, le=50)
-    minibatch: int = Field(1024, ge=1)  # joint samples (whole fleets) in one gradient step
+    minibatch: int = Field(1024, ge=1)  # joint samples (whole fleets) that one gradient step stands for
     gamma: float = Field(0.995, gt=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip: float = Field(0.2, gt=0, lt=1)
     value_clip: float = Field(0.2, gt=0)  # in units of the returns' running spread
-    value_weight: float = Field(0.5, ge=0)
     entropy_start: float = Field(0.01, ge=0)  # bonus per nat, falls linearly
     entropy_end: float = Field(0.001, ge=0)
     learning_rate: float = Field(3e-4, gt=0, le=1)  # falls linearly to zero

@@ -70,10 +70,9 @@ class Run:
             device=self.device,
         )
         critic = Critic(contract, settings.architecture, self.collector.observations.state.shape[-1]).to(self.device)
-        parameters = [*self.policy.parameters(), *critic.parameters()]
-        optimiser = torch.optim.Adam(parameters, lr=settings.ppo.learning_rate, eps=1e-5)
+        optimisers = (torch.optim.Adam(part.parameters(), eps=1e-5) for part in (self.policy, critic))
         shuffle = torch.Generator(self.device).manual_seed(settings.seed + 2)
-        self.learner = Learner(self.policy, critic, ValueScale().to(self.device), optimiser, shuffle)
+        self.learner = Learner(self.policy, critic, ValueScale().to(self.device), *optimisers, shuffle)
         self.iteration = 0
         self.best_return: float | None = None
         self.evaluations: list[dict[str, float]] = []
@@ -124,7 +123,8 @@ class Run:
             "policy": parts.policy.state_dict(),
             "critic": parts.critic.state_dict(),
             "scale": parts.scale.state_dict(),
-            "optimiser": parts.optimiser.state_dict(),
+            "policy_optimiser": parts.policy_optimiser.state_dict(),
+            "critic_optimiser": parts.critic_optimiser.state_dict(),
             "chance": {name: generator.get_state() for name, generator in self._generators().items()},
             "running_return": torch.from_numpy(self.collector.running_return.copy()),
             "running_ticks": torch.from_numpy(self.collector.running_ticks.copy()),
@@ -146,10 +146,8 @@ class Run:
                 )
         if Contract.model_validate(content["contract"]).digest() != self.environment.contract.digest():
             raise ConfigError(f"{self.folder}: the contract has changed since the run was started; start a new one.")
-        parts = self.learner
-        for name, part in (("policy", parts.policy), ("critic", parts.critic), ("scale", parts.scale)):
-            part.load_state_dict(content[name])
-        parts.optimiser.load_state_dict(content["optimiser"])
+        for name in ("policy", "critic", "scale", "policy_optimiser", "critic_optimiser"):
+            getattr(self.learner, name).load_state_dict(content[name])
         for name, generator in self._generators().items():
             generator.set_state(content["chance"][name])
         self.iteration = content["iteration"]

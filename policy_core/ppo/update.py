@@ -1,4 +1,8 @@
-"""One PPO update: advantages from a rollout, then some epochs of minibatches of joint fleet samples."""
+"""One PPO update: advantages from a rollout, then some epochs of minibatches of joint fleet samples.
+
+The policy learns from the samples in which at least one agent had a choice, the critic from all: a fleet of busy
+robots decides rarely, and a sample without a choice has no policy gradient to give.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,8 @@ class Learner(NamedTuple):
     policy: FleetPolicy
     critic: Critic
     scale: ValueScale
-    optimiser: torch.optim.Optimizer
+    policy_optimiser: torch.optim.Optimizer
+    critic_optimiser: torch.optim.Optimizer
     shuffle: torch.Generator
 
 
@@ -101,26 +106,39 @@ def update(batch: Batch, learner: Learner, settings: PpoSettings, progress: floa
     """Run the epochs; `progress` in [0, 1] sets learning rate and entropy bonus. Gives figures for the log.
 
     Raises:
-        TrainingError: the loss is not finite; the weights are then those of the last good step.
+        TrainingError: a loss is not finite; the weights are then those of the last good step.
     """
-    for group in learner.optimiser.param_groups:
-        group["lr"] = settings.learning_rate * (1 - progress)
+    learning_rate = settings.learning_rate * (1 - progress)
+    for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
+        optimiser.param_groups[0]["lr"] = learning_rate
     entropy_weight = settings.entropy_start + (settings.entropy_end - settings.entropy_start) * progress
-    log: list[dict[str, Tensor]] = []
+    parts = max(1, round(batch.actions.shape[0] / settings.minibatch))
+    deciding = batch.chooses.any(-1).nonzero().squeeze(-1)
+    policy_log: list[dict[str, Tensor]] = []
+    critic_log: list[dict[str, Tensor]] = []
+    may_move = len(deciding) > 0
     for _ in range(settings.epochs):
-        first = len(log)
-        for index in minibatches(batch.actions.shape[0], settings.minibatch, learner.shuffle):
-            log.append(step(batch.select(index), learner, settings, entropy_weight, detach=detach))
-        if torch.stack([figures["kl"] for figures in log[first:]]).mean() > settings.kl_limit:
-            break
-    means = {name: float(torch.stack([figures[name] for figures in log]).mean()) for name in log[0]}
-    return means | {"gradient steps": float(len(log)), "learning rate": learner.optimiser.param_groups[0]["lr"]}
+        if may_move:
+            first = len(policy_log)
+            for index in minibatches(len(deciding), parts, learner.shuffle):
+                sample = batch.select(deciding[index])
+                policy_log.append(step_policy(sample, learner, settings, entropy_weight, detach=detach))
+            may_move = bool(mean_figures(policy_log[first:])["kl"] <= settings.kl_limit)
+        for index in minibatches(batch.actions.shape[0], parts, learner.shuffle):
+            critic_log.append(step_critic(batch.select(index), learner, settings))
+    figures = mean_figures(policy_log) | mean_figures(critic_log)
+    return figures | {
+        "policy steps": float(len(policy_log)),
+        "samples deciding": len(deciding) / batch.actions.shape[0],
+        "learning rate": learning_rate,
+        "entropy weight": entropy_weight,
+    }
 
 
-def step(
+def step_policy(
     batch: Batch, learner: Learner, settings: PpoSettings, entropy_weight: float, *, detach: bool
 ) -> dict[str, Tensor]:
-    """One gradient step on one minibatch: the joint forward with all rounds, one loss, one backward."""
+    """One gradient step of the policy: the joint forward with all rounds, one loss over all agents, one backward."""
     answer = learner.policy(batch.senses, batch.links, detach_messages=detach)
     for message in answer.messages:
         message.retain_grad()
@@ -128,40 +146,56 @@ def step(
     log_ratio = log_probability - batch.log_probability
     surrogate = policy_loss(log_ratio, batch.advantage, batch.chooses, settings.clip)
     mean_entropy = weighted_mean(entropy, batch.chooses)
-    value = learner.critic(batch.senses)
-    value_error = value_loss(value, batch.value, batch.target, batch.alive, settings.value_clip)
-    loss = surrogate - entropy_weight * mean_entropy + settings.value_weight * value_error
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss.item()} (policy {surrogate.item()}, value {value_error.item()}); wanted a finite "
-            "number. Look for NaN or exploding rewards and observations in the world, or lower learning_rate."
-        )
-    learner.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    policy_norm = nn.utils.clip_grad_norm_(learner.policy.parameters(), settings.gradient_norm)
-    critic_norm = nn.utils.clip_grad_norm_(learner.critic.parameters(), settings.gradient_norm)
-    learner.optimiser.step()
+    parameters = list(learner.policy.parameters())
+    norm = _descend(
+        surrogate - entropy_weight * mean_entropy, learner.policy_optimiser, parameters, settings.gradient_norm
+    )
     with torch.no_grad():
         clipped = ((log_ratio.exp() - 1).abs() > settings.clip).float()
         figures = {
             "policy loss": surrogate,
-            "value loss": value_error,
             "entropy": mean_entropy,
             "kl": divergence(log_ratio, batch.chooses),
             "clipped share": weighted_mean(clipped, batch.chooses),
-            "gradient norm policy": policy_norm,
-            "gradient norm critic": critic_norm,
+            "gradient norm policy": norm,
         }
         for number, message in enumerate(answer.messages, start=1):
-            through = torch.zeros(()) if message.grad is None else message.grad.norm()
+            through = torch.zeros_like(norm) if message.grad is None else message.grad.norm()
             figures[f"gradient through messages round {number}"] = through
     return {name: figure.detach() for name, figure in figures.items()}
 
 
-def minibatches(samples: int, size: int, shuffle: torch.Generator) -> Iterator[Tensor]:
-    """A random split of all samples into nearly equal parts of about this size."""
-    order = torch.randperm(samples, generator=shuffle, device=shuffle.device)
-    yield from order.chunk(max(1, round(samples / size)))
+def step_critic(batch: Batch, learner: Learner, settings: PpoSettings) -> dict[str, Tensor]:
+    """One gradient step of the critic."""
+    error = value_loss(learner.critic(batch.senses), batch.value, batch.target, batch.alive, settings.value_clip)
+    norm = _descend(error, learner.critic_optimiser, list(learner.critic.parameters()), settings.gradient_norm)
+    return {"value loss": error.detach(), "gradient norm critic": norm}
+
+
+def minibatches(samples: int, parts: int, shuffle: torch.Generator) -> Iterator[Tensor]:
+    """A random split of all samples into at most so many nearly equal parts."""
+    yield from torch.randperm(samples, generator=shuffle, device=shuffle.device).chunk(parts)
+
+
+def mean_figures(log: list[dict[str, Tensor]]) -> dict[str, float]:
+    """The mean of every figure; empty from an empty log."""
+    return {name: float(torch.stack([figures[name] for figures in log]).mean()) for name in (log[0] if log else ())}
+
+
+def _descend(
+    loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], gradient_norm: float
+) -> Tensor:
+    """One clipped step down the loss; gives the gradient's norm before clipping."""
+    if not torch.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss.item()}; wanted a finite number. Look for NaN or exploding rewards and observations "
+            "in the world, or lower learning_rate. The last good checkpoint is intact."
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(parameters, gradient_norm)
+    optimiser.step()
+    return norm
 
 
 def _values(critic: Critic, senses: Senses) -> Tensor:

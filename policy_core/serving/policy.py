@@ -1,4 +1,7 @@
-"""How anything that decides for one agent is driven: begin, hear K times, choose."""
+"""The boundary between one agent and its policy: observations and neighbours' messages in, messages and a choice out.
+
+Baselines and learned bundles implement it alike; a node drives it and knows nothing else about a policy.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +11,32 @@ import numpy as np
 
 
 class Observation(NamedTuple):
-    """What one agent senses at a tick: raw SI values in the contract's order."""
+    """What one agent senses, raw SI values in the contract's order."""
 
     vector: np.ndarray  # [O] float32
     candidates: np.ndarray  # [C, F] float32
-    mask: np.ndarray  # [C] bool; candidate 0 is always allowed
+    mask: np.ndarray  # [C] bool: True where the candidate may be chosen (at least one is)
     position: tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 
 
 class Heard(NamedTuple):
-    """What one agent heard in one round, one row per neighbour in fleet order, without itself."""
+    """One round's messages of the J neighbours, in fixed fleet order without the agent itself."""
 
     messages: np.ndarray  # [J, M] float32; zeros where absent
-    age: np.ndarray  # [J] s
+    age: np.ndarray  # [J] float32 (s)
     present: np.ndarray  # [J] bool
-    position: np.ndarray  # [J, 3] x (m), y (m), yaw (rad) in map
-    kind: tuple[str, ...]  # [J]
+    position: np.ndarray  # [J, 3] float32: x (m), y (m), yaw (rad) in map
+    kind: tuple[str, ...]  # of the J neighbours
 
 
 class AgentPolicy(Protocol):
-    """One agent's decision maker. Calls come in this order once a tick: begin, hear x K, choose."""
+    """One agent's policy: per tick one `begin`, one `hear` per round, one `choose`."""
 
     def begin(self, observation: Observation) -> np.ndarray:
-        """Take in the observation; gives the message of round 1 [M]."""
+        """Take in what is sensed; gives the message of round 1 [M] (zeros from a policy that does not talk)."""
 
     def hear(self, heard: Heard) -> np.ndarray | None:
-        """Take in round r; gives the message of round r + 1 [M], or None after the last."""
+        """Read a round; gives the message of the next round [M], or None after the last."""
 
     def choose(self) -> int:
-        """The candidate this agent points at."""
+        """The index of the chosen candidate, always a legal one."""

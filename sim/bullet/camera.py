@@ -16,8 +16,8 @@ from sim.warehouse.bodies import Bodies
 from sim.warehouse.floorplan import FloorPlan
 
 FIELD_OF_VIEW_DEG = 30.0
-ELEVATION_DEG = 50.0
-AZIMUTH_DEG = 18.0  # the camera looks north, turned this much towards the west
+ELEVATION_DEG = 55.0
+AZIMUTH_DEG = 10.0  # the camera looks north, turned this much towards the west
 FILL = 0.97  # share of the picture the floor may take up
 SKY = np.array([236, 240, 244], dtype=np.uint8)
 
@@ -36,9 +36,7 @@ class Camera:
         height: of the picture (pixels).
     """
 
-    def __init__(
-        self, plan: FloorPlan, bodies: Bodies, robots: Sequence[Forklift], width: int, height: int
-    ) -> None:
+    def __init__(self, plan: FloorPlan, bodies: Bodies, robots: Sequence[Forklift], width: int, height: int) -> None:
         self._pallet = bodies.pallet
         self._size = (width, height)
         self._view, self._projection = _point_of_view(plan, width / height)
@@ -48,7 +46,7 @@ class Camera:
             self._backdrop, self._depth = self._draw(stage)
         finally:
             pybullet.disconnect(physicsClientId=stage)
-        self._backdrop[self._depth >= 1.0] = SKY
+        self._backdrop[self._depth > 0.9999] = SKY
         self._client = pybullet.connect(pybullet.DIRECT)
         self._robots = {robot.name: robot.load_look(self._client) for robot in robots}
         self._pallets: dict[int, int] = {}
@@ -91,22 +89,29 @@ class Camera:
         return image, np.reshape(depth, (height, width))
 
 
-def _point_of_view(plan: FloorPlan, aspect: float) -> tuple[list[float], list[float]]:
+def _point_of_view(plan: FloorPlan, aspect: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """View and projection matrix, from just as far away that all corners of the floor are in the picture."""
     (left, low), (length, width) = plan.origin, plan.size
-    target = np.array([left + 0.5 * length, low + 0.5 * width, 0.0])
     corners = np.array([(left + a * length, low + b * width, 0.0) for a, b in itertools.product((0, 1), (0, 1))])
-    high = math.tan(math.radians(0.5 * FIELD_OF_VIEW_DEG)) * FILL
     azimuth, elevation = math.radians(AZIMUTH_DEG), math.radians(ELEVATION_DEG)
+    flat = math.cos(elevation)
+    ahead = np.array([-math.sin(azimuth) * flat, math.cos(azimuth) * flat, -math.sin(elevation)])
     right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
-    ahead = np.array([-math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), -math.sin(elevation)])
     up = np.cross(right, ahead)
-    offset = corners - target
-    # A corner is in the picture where |offset . right| <= high * aspect * depth, depth = distance + offset . ahead.
-    across = np.abs(offset @ right) / (high * aspect) - offset @ ahead
-    upright = np.abs(offset @ up) / high - offset @ ahead
-    distance = float(max(across.max(), upright.max()))
+    high = math.tan(math.radians(0.5 * FIELD_OF_VIEW_DEG)) * FILL
+    target = corners.mean(axis=0)
+    for _ in range(4):  # perspective makes the near edge longer: fit, centre what is seen, fit again
+        offset = corners - target
+        # A corner is seen where |offset . up| <= high * depth, with depth = distance + offset . ahead.
+        upright = np.abs(offset @ up) / high - offset @ ahead
+        across = np.abs(offset @ right) / (high * aspect) - offset @ ahead
+        distance = float(max(across.max(), upright.max()))
+        depth = distance + offset @ ahead
+        for axis in (up, right):
+            seen = (offset @ axis) / depth
+            target = target + axis * 0.5 * (seen.max() + seen.min()) * distance
     eye = target - distance * ahead
-    view = pybullet.computeViewMatrix(eye.tolist(), target.tolist(), up.tolist())
-    projection = pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW_DEG, aspect, 0.2 * distance, 3.0 * distance)
-    return list(view), list(projection)
+    return (
+        pybullet.computeViewMatrix(eye.tolist(), target.tolist(), up.tolist()),
+        pybullet.computeProjectionMatrixFOV(FIELD_OF_VIEW_DEG, aspect, 0.2 * distance, 3.0 * distance),
+    )

@@ -17,7 +17,9 @@ GRAVITY = 9.81
 TRIM_GAIN = 0.3  # share of a wheel's speed error that is trimmed away per move tick
 TRIM_MOST = 0.5  # rad/s
 TRIM_BELOW = 1e-4  # rad/s; smaller errors are left
+LIFT_GAIN = 0.3  # share of the forks' height error made good per physics step
 STILL = 0.02  # m/s and rad/s; below it a robot that is told to stand stands
+LIFTED = 0.003  # m; nearer than this the forks are where they shall be
 BRAKE_AFTER = 3  # move ticks of standing still before the parking brake falls in
 
 
@@ -43,8 +45,8 @@ class Forklift:
 
     The drive speeds up and brakes at the body's acceleration, a little at every physics step, so that neither the
     tyres nor a pallet on the tines slip in normal driving. The lift is a motor with a force limit: a load above
-    `forks.rated_load` stays where it is. A robot that stands with nothing to do sets its parking brake: its body sleeps
-    in Bullet, which costs nothing and does not creep, until a command or a push wakes it.
+    `forks.rated_load` stays where it is. A robot that stands with nothing to do sets its parking brake: its body
+    sleeps in Bullet, which costs nothing and does not creep, until a command or a push wakes it.
 
     Args:
         client: Bullet client that owns the body.
@@ -72,16 +74,22 @@ class Forklift:
         self._driven: tuple[float, float] | None = None  # wheel speeds (rad/s) the motors were last told
         self._trim = (0.0, 0.0)
         self._stood = 0  # move ticks
-        self._lift_target: float | None = None
+        self._lift_target = math.nan  # m; told by the first command
         self._start = start
         self._urdf = forklift_urdf(name, bodies.forklift, bodies.forks, colour)
         self.body = self._load()
         self.pose = Pose(*start, 0.0, 0.0)
-        self.fork_height = 0.0
+        self.joints = JointStates((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
         self.command(0.0, 0.0, 0.0)
 
     def command(self, v: float, w: float, fork_height: float) -> None:
-        """Set the wanted speeds (m/s, rad/s) and fork height (m above the floor); clipped to the body's limits."""
+        """Set the wanted speeds (m/s, rad/s) and fork height (m above the floor); clipped to the body's limits.
+
+        Raises:
+            ValueError: a number is not finite.
+        """
+        if not (math.isfinite(v) and math.isfinite(w) and math.isfinite(fork_height)):
+            raise ValueError(f"{self.name}: wanted finite numbers, saw v {v}, w {w}, fork height {fork_height}")
         limits = self._limits
         wanted = (
             min(max(v, -limits.max_speed), limits.max_speed),
@@ -98,7 +106,7 @@ class Forklift:
                 LIFT,
                 pybullet.POSITION_CONTROL,
                 targetPosition=height,
-                positionGain=0.3,
+                positionGain=LIFT_GAIN,
                 maxVelocity=self._forks.speed,
                 force=1.02 * GRAVITY * (self._forks.mass + self._forks.rated_load),
                 physicsClientId=self._client,
@@ -126,7 +134,7 @@ class Forklift:
         )
 
     def read(self) -> None:
-        """Refresh `pose` and `fork_height` from Bullet; call once after stepping."""
+        """Refresh `pose` and `joints` from Bullet; call once after stepping."""
         (x, y, _), turn = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
         (vx, vy, _), (_, _, w) = pybullet.getBaseVelocity(self.body, physicsClientId=self._client)
         yaw = math.atan2(2.0 * (turn[3] * turn[2] + turn[0] * turn[1]), 1.0 - 2.0 * (turn[1] ** 2 + turn[2] ** 2))
@@ -134,22 +142,20 @@ class Forklift:
         # Bullet reports the centre of mass, which lies `balance` along x from the axle.
         behind = self._limits.balance
         self.pose = Pose(x - behind * cos, y - behind * sin, yaw, vx * cos + vy * sin, w)
-        joints = self.joint_states()
-        self.fork_height = joints.positions[LIFT]
-        left, right = self._wheel_speeds()
-        self._trim = (
-            _trimmed(self._trim[0], left - joints.velocities[LEFT]),
-            _trimmed(self._trim[1], right - joints.velocities[RIGHT]),
-        )
-        is_told_to_stand = self._wanted == self._ramped == (0.0, 0.0)
-        is_still = max(abs(self.pose.v), abs(self.pose.w), abs(joints.velocities[LIFT])) < STILL
-        self._stood = self._stood + 1 if is_told_to_stand and is_still else 0
-
-    def joint_states(self) -> JointStates:
-        """Positions and velocities of the joints, in the order of JOINTS."""
         states = pybullet.getJointStates(self.body, (LEFT, RIGHT, LIFT), physicsClientId=self._client)
-        left, right, lift = states
-        return JointStates((left[0], right[0], lift[0]), (left[1], right[1], lift[1]))
+        self.joints = JointStates(*zip(*(state[:2] for state in states), strict=True))
+        left, right = self._wheel_speeds()
+        seen = self.joints.velocities
+        self._trim = (_trimmed(self._trim[0], left - seen[LEFT]), _trimmed(self._trim[1], right - seen[RIGHT]))
+        is_told_to_stand = self._wanted == self._ramped == (0.0, 0.0)
+        is_still = max(abs(self.pose.v), abs(self.pose.w), abs(seen[LIFT])) < STILL
+        is_lifted = abs(self.fork_height - self._lift_target) < LIFTED
+        self._stood = self._stood + 1 if is_told_to_stand and is_still and is_lifted else 0
+
+    @property
+    def fork_height(self) -> float:
+        """Underside of the tines above the floor (m)."""
+        return self.joints.positions[LIFT]
 
     @property
     def is_standing(self) -> bool:
@@ -160,6 +166,17 @@ class Forklift:
         """Set the parking brake."""
         _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_SLEEP)
 
+    def load_look(self, client: int) -> int:
+        """Load the body again into a Bullet client that only draws; returns its number there."""
+        return self._load_urdf(client, pybullet.URDF_IGNORE_COLLISION_SHAPES)
+
+    def copy_to(self, client: int, body: int) -> None:
+        """Put a body made by `load_look` where this robot is."""
+        there, turn = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
+        pybullet.resetBasePositionAndOrientation(body, there, turn, physicsClientId=client)
+        for joint, position in enumerate(self.joints.positions):
+            pybullet.resetJointState(body, joint, position, physicsClientId=client)
+
     def _wake(self) -> None:
         self._stood = 0
         _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_WAKE_UP)
@@ -169,17 +186,6 @@ class Forklift:
         v, w = self._ramped
         half, radius = 0.5 * self._limits.track * w, self._limits.wheel_radius
         return (v - half) / radius, (v + half) / radius
-
-    def load_look(self, client: int) -> int:
-        """Load the body again into a Bullet client that only draws; returns its number there."""
-        return self._load_urdf(client, pybullet.URDF_IGNORE_COLLISION_SHAPES)
-
-    def copy_to(self, client: int, body: int) -> None:
-        """Put a body made by `load_look` where this robot is."""
-        there, turn = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
-        pybullet.resetBasePositionAndOrientation(body, there, turn, physicsClientId=client)
-        for joint, position in enumerate(self.joint_states().positions):
-            pybullet.resetJointState(body, joint, position, physicsClientId=client)
 
     def _load(self) -> int:
         body = self._load_urdf(self._client, pybullet.URDF_IGNORE_VISUAL_SHAPES)

@@ -11,7 +11,7 @@ BASE_HEIGHT = 0.002  # m above the floor at which a robot is placed
 CLEARANCE = 0.05  # m between floor and chassis
 CASTER_RADIUS = 0.04  # m
 WHEEL_MASS = 10.0  # kg
-CASTER_GAP = 0.002  # m; casters of a level truck hang this high, so that it stands on its wheels and leans on one caster
+CASTER_GAP = 0.002  # m above the floor while level: a truck stands on its wheels and leans on one caster
 
 Triple = tuple[float, float, float]
 
@@ -21,7 +21,8 @@ def forklift_urdf(name: str, truck: ForkliftBody, forks: Forks, colour: Triple) 
 
     Wheels touch the floor as spheres: one contact point each, exactly `track` apart, so turning needs no scrubbing.
     Their inertia is that of the geared motors as felt at the axle: without it the drive is so light against the truck
-    that a solver of few iterations lets it creep. Casters belong to the chassis, which is frictionless: they slide as a caster rolls.
+    that a solver of few iterations lets it creep. Casters belong to the chassis, which is frictionless: they slide
+    where a real one rolls.
     """
     half, radius = 0.5 * truck.length, truck.wheel_radius
     mast, post = 0.06, 0.05

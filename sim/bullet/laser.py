@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pybullet
 
-from sim.bullet import groups
 from sim.warehouse.bodies import Bodies
 
 MARGIN = 0.03  # m; rays start this far outside the robot's own outline
@@ -45,7 +44,7 @@ class FleetLaser:
             is_loaded: whether each robot carries a pallet [R] bool.
 
         Returns:
-            Ranges [R, rays] float32 (m); `inf` where nothing is within range or the return was lost.
+            Ranges [R, rays] float32 (m); `inf` where nothing is within range, NaN where a return was lost (REP-117).
         """
         robots, rays, reach = len(poses), self.settings.rays, self.settings.range
         start = self._start[is_loaded.astype(np.int64)]
@@ -60,16 +59,16 @@ class FleetLaser:
         noise = self._random.standard_normal((robots, rays), dtype=np.float32)
         is_lost = self._random.random((robots, rays), dtype=np.float32) < self.settings.dropout
         measured = np.maximum(distance + self.settings.noise * noise, 0.0)
-        return np.where((fraction >= 1.0) | is_lost, np.inf, measured).astype(np.float32)
+        measured[fraction >= 1.0] = np.inf
+        measured[is_lost] = np.nan
+        return measured.astype(np.float32)
 
     def _fractions(self, ends: np.ndarray) -> np.ndarray:
         """How far each ray gets, as a share of its length [rays]; 1 where it hits nothing."""
         found: list[float] = []
         for first in range(0, ends.shape[1], RAYS_AT_ONCE):
             part = ends[:, first : first + RAYS_AT_ONCE].tolist()
-            hits = pybullet.rayTestBatch(
-                part[0], part[1], collisionFilterMask=groups.SEEN_BY_LASER, physicsClientId=self._client
-            )
+            hits = pybullet.rayTestBatch(part[0], part[1], physicsClientId=self._client)
             found.extend([hit[2] for hit in hits])
         return np.array(found)
 

@@ -122,14 +122,14 @@ class BulletWorld:
 
     def joint_states(self, name: str) -> JointStates:
         """Wheels and forks of a robot, in the order of `sim.bullet.forklift_urdf.JOINTS`."""
-        return self._robots[name].joint_states()
+        return self._robots[name].joints
 
     def carried_by(self, name: str) -> int | None:
         """The pallet on a robot's forks: tines in its pockets, runners off the floor."""
         return self._carrying.of(name)
 
     def scans(self) -> np.ndarray:
-        """One laser scan of every robot [R, rays] float32 (m); `inf` where nothing came back."""
+        """One laser scan of every robot [R, rays] float32 (m); `inf` where nothing is, NaN where a return was lost."""
         poses = np.array([robot.pose[:3] for robot in self._robots.values()]).reshape(-1, 3)
         is_loaded = np.array([self._carrying.of(name) is not None for name in self._robots], dtype=bool)
         return self._laser.scan(poses, is_loaded)

@@ -38,11 +38,11 @@ def nearest_rectangle(points: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
 def segments_clear(start: np.ndarray, end: np.ndarray, rectangles: np.ndarray, radius: float) -> np.ndarray:
     """Whether a disc of `radius` (m) can move straight from start [N, 2] to end [N, 2] without a touch: bool [N].
 
-    The way is sampled every 5 cm at most, so a corner can be cut by less than 1 mm.
+    The way is sampled every 10 cm at most, so a corner can be cut by less than 3 mm.
     """
     if len(start) == 0:
         return np.zeros(0, dtype=bool)
     longest = float(np.hypot(*(end - start).T).max())
-    share = np.linspace(0.0, 1.0, max(2, int(np.ceil(longest / 0.05)) + 1))
+    share = np.linspace(0.0, 1.0, max(2, int(np.ceil(longest / 0.1)) + 1))
     points = start[:, None] + share[None, :, None] * (end - start)[:, None]
     return np.asarray((nearest_rectangle(points, rectangles) >= radius - 1e-3).all(axis=1))

@@ -57,13 +57,6 @@ class Tables(NamedTuple):
     approach: float  # m from a place's centre to its approach point
 
 
-class Reach(NamedTuple):
-    """What the route graph of a plan reaches."""
-
-    apart: list[str]  # places no route joins with most others
-    edges: int  # of the graph
-
-
 class _Graph(NamedTuple):
     node: np.ndarray  # [V, 2] float64
     column: np.ndarray  # [V, 2] int64: lattice column and row; -1 for a node off the lattice
@@ -99,11 +92,17 @@ def build_tables(plan: FloorPlan) -> Tables:
     )
 
 
-def survey(plan: FloorPlan) -> Reach:
-    """How well a plan's lattice serves its places; for importers that try several."""
-    graph = _graph(plan)
-    _, apart = _apart(plan, graph)
-    return Reach(apart, len(graph.edge))
+def unreached_places(plan: FloorPlan) -> list[str]:
+    """Places that no route joins with most others, by name; empty for a sound plan."""
+    return _apart(plan, _graph(plan))[1]
+
+
+def free_nodes(plan: FloorPlan) -> np.ndarray:
+    """Lattice nodes a robot can stand on: column and row [V, 2]."""
+    columns, rows = (int(side / plan.lattice) for side in plan.size)
+    column = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
+    free = nearest_rectangle(_node_position(plan, column), _blocked(plan)) >= ROBOT_RADIUS - 1e-3
+    return np.asarray(column[free])
 
 
 def clearance_grid(plan: FloorPlan) -> np.ndarray:
@@ -187,18 +186,25 @@ def _fixed(plan: FloorPlan) -> np.ndarray:
     return np.concatenate([box_rectangles(plan.boxes), np.array(edges)])
 
 
+def _blocked(plan: FloorPlan) -> np.ndarray:
+    """All that routes keep clear of [B, 5]: what never moves, and every place, full or empty."""
+    return np.concatenate([_fixed(plan), place_rectangles(plan.places)])
+
+
+def _node_position(plan: FloorPlan, column: np.ndarray) -> np.ndarray:
+    """Lattice nodes [V, 2] (m, map) at the middle of cells of the lattice."""
+    return np.asarray(np.add(plan.origin, (column + 0.5) * plan.lattice))
+
+
 def _graph(plan: FloorPlan) -> _Graph:
-    blocked = np.concatenate([_fixed(plan), place_rectangles(plan.places)])
+    blocked = _blocked(plan)
     return _join_places(plan, blocked, *_lattice(plan, blocked))
 
 
 def _lattice(plan: FloorPlan, blocked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Free lattice nodes [V, 2], their column and row [V, 2], and the clear edges between neighbours [L, 2]."""
-    columns, rows = (int(side / plan.lattice) for side in plan.size)
-    column = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
-    node = np.add(plan.origin, (column + 0.5) * plan.lattice)
-    free = nearest_rectangle(node, blocked) >= ROBOT_RADIUS - 1e-3
-    column, node = column[free], node[free]
+    column = free_nodes(plan)
+    node = _node_position(plan, column)
     index = {(int(c), int(r)): i for i, (c, r) in enumerate(column)}
     pairs = [(i, index[step]) for (c, r), i in index.items() for step in ((c + 1, r), (c, r + 1)) if step in index]
     edge = np.array(pairs, dtype=np.int64).reshape(-1, 2)

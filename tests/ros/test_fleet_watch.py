@@ -6,13 +6,14 @@ import time
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rich.console import Console
+from rosgraph_msgs.msg import Clock
+
 from parley_bringup.fleet_watch import FleetWatch
 from parley_bringup.graph_snapshot import query_graph
 from parley_bringup.live_view import LiveView
 from parley_msgs.msg import Decision, Heartbeat, Kpis, TensorMessage
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rich.console import Console
-from rosgraph_msgs.msg import Clock
 
 LIMIT = 10.0  # s any wait may take on a loaded machine
 

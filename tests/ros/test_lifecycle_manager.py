@@ -32,7 +32,8 @@ def test_brings_up_in_order_revives_a_killed_node_and_takes_down_in_reverse(tmp_
 
 
 def test_a_refusal_ends_the_start_with_the_nodes_own_words(tmp_path: Path) -> None:
-    runner = start(tmp_path, manager(tmp_path, "good", "bad"), dummy(tmp_path, "good"), dummy(tmp_path, "bad", "refuse"))
+    nodes = dummy(tmp_path, "good"), dummy(tmp_path, "bad", "refuse")
+    runner = start(tmp_path, manager(tmp_path, "good", "bad"), *nodes)
     try:
         assert wait(runner, lambda: runner.ended_by is not None, 20)
         assert runner.ended_by is not None

@@ -17,13 +17,13 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
-from parley_bringup.recording.reader import read_messages, read_summary, recording_parts
-from parley_bringup.recording.repair import repair_recording
 from rclpy.qos import QoSProfile
 from rosbags.highlevel import AnyReader
-from tests.support.scripted_fleet import AGENTS, ROUNDS, TOPIC_TYPES, ScriptedFleet
 
+from parley_bringup.recording.reader import read_messages, read_summary, recording_parts
+from parley_bringup.recording.repair import repair_recording
 from sim.warehouse.floorplan import read_floorplan
+from tests.support.scripted_fleet import AGENTS, ROUNDS, TOPIC_TYPES, ScriptedFleet
 
 PLAN = read_floorplan(Path(__file__).parents[2] / "config/floorplans/small_dc.yaml")
 LIMIT = 15.0  # s any wait may take on a loaded machine
@@ -53,7 +53,7 @@ class Stage:
             limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))  # noqa: E731
         ghosts = self.heard_by()  # a killed recorder stays in the graph until its lease ends
         services = self.node.count_services("/recorder/change_state")
-        process = subprocess.Popen([*command, *arguments], preexec_fn=limit)  # noqa: PLW1509
+        process = subprocess.Popen([*command, *arguments], preexec_fn=limit)
         self.processes.append(process)
         self.wait(lambda: self.node.count_services("/recorder/change_state") > services)
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
@@ -144,10 +144,11 @@ def test_metadata_is_rosbag2_version_9_with_the_hash_of_each_type(stage):
     metadata = yaml.safe_load((stage.run_dir / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert (metadata["version"], metadata["storage_identifier"]) == (9, "mcap")
     assert metadata["relative_file_paths"] == ["run.mcap"]
-    topics = {entry["topic_metadata"]["name"]: entry["topic_metadata"] for entry in metadata["topics_with_message_count"]}
+    entries = [entry["topic_metadata"] for entry in metadata["topics_with_message_count"]]
+    (hash_,) = [entry["type_description_hash"] for entry in entries if entry["name"] == "/fleet/messages"]
     publisher = stage.node.get_publishers_info_by_topic("/fleet/messages")[0]
     expected = "RIHS01_" + bytes(publisher.topic_type_hash.value).hex()
-    assert topics["/fleet/messages"]["type_description_hash"] == expected
+    assert hash_ == expected
 
 
 def test_a_kill_costs_at_most_one_flush_and_the_next_recorder_continues_in_a_second_file(stage):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import Odometry
-from parley_msgs.msg import Decision, Job, JobBoard, Kpis, RobotState, RobotStates, Tensor, TensorMessage
 from rosgraph_msgs.msg import Clock
 
+from parley_msgs.msg import Decision, Job, JobBoard, Kpis, RobotState, RobotStates, Tensor, TensorMessage
 from sim.warehouse.floorplan import FloorPlan
 from sim.warehouse.routes import Tables, build_tables
 

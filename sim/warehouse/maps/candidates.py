@@ -8,11 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from sim.warehouse.maps.floor import Floor
+from sim.warehouse.maps.passage import MARGIN, Passage
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import ROBOT_RADIUS
-
-MARGIN = 0.05  # m added to what a robot needs, against the coarseness of the grid
 
 
 class Candidates(NamedTuple):
@@ -25,11 +24,17 @@ class Candidates(NamedTuple):
 
 def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
     """All spots that have a face behind them, free way before them, and room for a robot at the approach point."""
-    clearance = np.maximum(ndimage.distance_transform_edt(~floor.solid) - 0.5, 0.0) * floor.cell
-    room = clearance >= ROBOT_RADIUS + MARGIN
+    room = Passage(floor, settings.approach).free
     centre, yaw, is_outer = [], [], []
-    for turned, is_flipped, heading in ((False, False, 0.0), (True, False, 1.0), (False, True, 2.0), (True, True, -1.0)):
-        row, column, outer = _facing_right(_view(floor.solid, turned, is_flipped), _view(room, turned, is_flipped), floor, settings)
+    for turned, is_flipped, heading in (
+        (False, False, 0.0),
+        (True, False, 1.0),
+        (False, True, 2.0),
+        (True, True, -1.0),
+    ):
+        row, column, outer = _facing_right(
+            _view(floor.solid, turned, is_flipped), _view(room, turned, is_flipped), floor, settings
+        )
         if is_flipped:
             column = floor.solid.shape[0 if turned else 1] - 1 - column
         x, y = (row, column) if turned else (column, row)
@@ -49,11 +54,11 @@ def _facing_right(
     solid: np.ndarray, room: np.ndarray, floor: Floor, settings: ImportSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns [N] and is_outer [N] of spots whose face lies towards increasing columns."""
-    cell, height, width = floor.cell, *solid.shape
+    cell, width = floor.cell, solid.shape[1]
     ahead, behind = _free_run(solid), _free_run(solid[:, ::-1])[:, ::-1]
     band = 2 * round(PALLET_SIDE / 2 / cell) + 1
     gap = int(np.ceil((PALLET_SIDE / 2 + settings.gap_behind) / cell - 0.5))
-    back = int(round(settings.approach / cell))
+    back = round(settings.approach / cell)
     needed = int(np.ceil((PALLET_SIDE / 2 + settings.passing) / cell - 0.5))
     fits = ~solid & (ndimage.minimum_filter1d(ahead, band, axis=0, mode="constant", cval=0) == gap)
     fits &= ndimage.minimum_filter1d(behind, band, axis=0, mode="constant", cval=0) >= needed
@@ -77,27 +82,33 @@ def _free_run(solid: np.ndarray) -> np.ndarray:
 
 def in_the_way(candidates: Candidates, chosen: int, settings: ImportSettings) -> np.ndarray:
     """Which candidates [N] can no longer be used once `chosen` is: too near, or one stands in the other's way."""
-    apart = np.hypot(*(candidates.centre - candidates.centre[chosen]).T)
-    same_heading = np.isclose(np.cos(candidates.yaw - candidates.yaw[chosen]), 1.0)
+    return spots_in_the_way(candidates, candidates.centre[chosen], float(candidates.yaw[chosen]), settings)
+
+
+def spots_in_the_way(candidates: Candidates, spot: np.ndarray, yaw: float, settings: ImportSettings) -> np.ndarray:
+    """Which candidates [N] cannot be used beside a pallet at `spot` [2] that is reached with heading `yaw`."""
+    apart = np.hypot(*(candidates.centre - spot).T)
+    same_heading = np.isclose(np.cos(candidates.yaw - yaw), 1.0)
     clash = apart < np.where(same_heading, settings.pitch - 1e-6, max(settings.pitch, PALLET_SIDE + ROBOT_RADIUS))
     near = np.flatnonzero(apart < 2 * (settings.passing + PALLET_SIDE))
-    ways, pallets = _ways(candidates, near, settings), _pallets(candidates, near)
-    chosen_way, chosen_pallet = _ways(candidates, np.array([chosen]), settings), _pallets(candidates, np.array([chosen]))
-    clash[near] |= _touch(ways, chosen_pallet) | _touch(pallets, chosen_way)
+    centre, heading = candidates.centre[near], candidates.yaw[near]
+    one, one_heading = spot[None], np.array([yaw])
+    clash[near] |= _touch(_ways(centre, heading, settings), _pallets(one, one_heading))
+    clash[near] |= _touch(_pallets(centre, heading), _ways(one, one_heading, settings))
     return np.asarray(clash)
 
 
-def _pallets(candidates: Candidates, rows: np.ndarray) -> np.ndarray:
-    side = np.full(len(rows), PALLET_SIDE)
-    return np.stack([*candidates.centre[rows].T, side, side, candidates.yaw[rows]], axis=1)
+def _pallets(centre: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    side = np.full(len(yaw), PALLET_SIDE)
+    return np.stack([*centre.T, side, side, yaw], axis=1)
 
 
-def _ways(candidates: Candidates, rows: np.ndarray, settings: ImportSettings) -> np.ndarray:
+def _ways(centre: np.ndarray, yaw: np.ndarray, settings: ImportSettings) -> np.ndarray:
     """The free way each spot keeps before it, as rectangles [n, 5] as wide as a robot."""
-    forward = np.stack([np.cos(candidates.yaw[rows]), np.sin(candidates.yaw[rows])], axis=1)
-    centre = candidates.centre[rows] - forward * (PALLET_SIDE + settings.passing) / 2
-    length, width = np.full(len(rows), settings.passing), np.full(len(rows), 2 * (ROBOT_RADIUS + MARGIN))
-    return np.stack([*centre.T, length, width, candidates.yaw[rows]], axis=1)
+    forward = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+    middle = centre - forward * (PALLET_SIDE + settings.passing) / 2
+    length, width = np.full(len(yaw), settings.passing), np.full(len(yaw), 2 * (ROBOT_RADIUS + MARGIN))
+    return np.stack([*middle.T, length, width, yaw], axis=1)
 
 
 def _touch(many: np.ndarray, one: np.ndarray) -> np.ndarray:

@@ -2,47 +2,80 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from sim.warehouse.floorplan import Place, PlaceType
-from sim.warehouse.maps.candidates import Candidates, in_the_way
+from sim.warehouse.maps.candidates import Candidates, in_the_way, spots_in_the_way
+from sim.warehouse.maps.floor import Floor
+from sim.warehouse.maps.floor_rows import find_floor_rows
+from sim.warehouse.maps.passage import Passage, Spot
 from sim.warehouse.maps.settings import ImportSettings
 
 SEEDS = 40  # spots tried as the first of a group
 NEXT = 1.8  # pitches from a member of a group to the next
+WANDER = 6.0  # m that a group may lie off its best spot in all tries but the first
+SIDEWAYS = 4.0  # m that a dock at the side of the floor must be nearer to the end than one at the end wall
 SAME_FACE = 0.6  # m that neighbours of a group may stand before or behind each other
 
 
-def choose_places(candidates: Candidates, settings: ImportSettings) -> list[Place]:
-    """Name and type the best spots, in frame grid; fewer than wanted where there is no room.
+def choose_places(floor: Floor, candidates: Candidates, settings: ImportSettings) -> list[Place]:
+    """Give the best spots a type and a passing name, in frame grid; fewer than wanted where there is no room.
+
+    Stations, quarantine and parking may take the spots that a row of slots needs, so several ways to share the
+    spots out are tried, always the same ones, and the one with most slots is taken.
+    """
+    best: list[Place] = []
+    most = settings.places["slot"].groups * settings.places["slot"].each
+    for number in range(settings.tries if len(candidates.yaw) else 0):
+        places = _share_out(floor, candidates, settings, np.random.default_rng(number), WANDER if number else 0.0)
+        if not best or _slots(places) > _slots(best):
+            best = places
+        if _slots(best) >= most:
+            break
+    return best
+
+
+def _slots(places: list[Place]) -> int:
+    return sum(place.type == "slot" for place in places)
+
+
+def _share_out(
+    floor: Floor, candidates: Candidates, settings: ImportSettings, rng: np.random.Generator, wander: float
+) -> list[Place]:
+    """One way to use the spots, each choice off its best spot by up to `wander` (m).
 
     Goods come in at the low end of the longer side of the floor and leave at the high end. Groups are filled in
     this order: inbound, outbound, inspection (near inbound), quarantine (near inspection), parking (outer walls,
-    half way), and slots wherever there is room left, first where there is floor on both sides of a face.
+    half way), then slots.
     """
-    if len(candidates.yaw) == 0:
-        return []
-    choice = _Choice(candidates, settings)
+    choice = _Choice(floor, candidates, settings)
     low, high = candidates.centre.min(axis=0), candidates.centre.max(axis=0)
     axis = int(np.argmax(high - low))
-    along = (candidates.centre[:, axis] - low[axis]) / max(high[axis] - low[axis], 1e-9)
+    along, half = candidates.centre[:, axis] - low[axis], (high[axis] - low[axis]) / 2
     forward = np.cos(candidates.yaw) if axis == 0 else np.sin(candidates.yaw)
-    unfit = np.where(candidates.is_outer, 0.0, 10.0)
-    inbound = choice.groups("inbound", along + 0.2 * (forward > -0.5) + unfit)
-    choice.groups("outbound", (1 - along) + 0.2 * (forward < 0.5) + unfit)
-    inspection = choice.groups("inspection", choice.distance_to(inbound))
-    choice.groups("quarantine", choice.distance_to(inspection or inbound))
-    choice.groups("parking", np.abs(along - 0.5) + unfit)
-    choice.slots(along)
+    unfit = np.where(candidates.is_outer, 0.0, 10 * half)
+
+    def near(score: np.ndarray) -> np.ndarray:
+        return score + rng.uniform(0.0, wander, len(score))
+
+    inbound = choice.groups("inbound", along + SIDEWAYS * (forward > -0.5) + unfit)
+    choice.groups("outbound", 2 * half - along + SIDEWAYS * (forward < 0.5) + unfit)
+    inspection = choice.groups("inspection", near(choice.distance_to(inbound)))
+    choice.groups("quarantine", near(choice.distance_to(inspection or inbound)))
+    choice.groups("parking", near(np.abs(along - half) + unfit))
+    choice.slots(axis)
     return choice.places
 
 
 class _Choice:
     """Spots still free, and the places made so far."""
 
-    def __init__(self, candidates: Candidates, settings: ImportSettings) -> None:
-        self.candidates, self.settings = candidates, settings
+    def __init__(self, floor: Floor, candidates: Candidates, settings: ImportSettings) -> None:
+        self.floor, self.candidates, self.settings = floor, candidates, settings
         self.free = np.ones(len(candidates.yaw), dtype=bool)
+        self.passage = Passage(floor, settings.approach)
         self.places: list[Place] = []
 
     def distance_to(self, chosen: list[int]) -> np.ndarray:
@@ -55,25 +88,54 @@ class _Choice:
         wanted = self.settings.places[kind]
         taken: list[int] = []
         for group in range(wanted.groups):
-            members = self._row(score, wanted.each)
-            for number, spot in enumerate(self._in_order(members)):
-                letter = chr(ord("a") + number) if wanted.each <= 26 else f"_{number + 1}"
-                name = f"{kind}_{group + 1}{letter}" if wanted.groups > 1 else f"{kind}_{number + 1}"
-                self._take(spot, name, kind, group)
+            members = self._in_order(self._row(score, wanted.each))
+            self.passage.admit([self._spot(spot) for spot in members])
+            for number, spot in enumerate(members):
+                self._take(spot, f"{kind}_{group + 1}_{number + 1}", kind, group)
             taken += members
         return taken
 
-    def slots(self, along: np.ndarray) -> None:
-        """Slots in all that is left, split into zones along the longer side."""
+    def slots(self, axis: int) -> None:
+        """Slots at the faces that are left and in the open, split into zones along the longer side.
+
+        Whichever gives more comes first: the faces or the rows in the open.
+        """
         wanted = self.settings.places["slot"]
-        spots: list[int] = []
-        for spot in np.argsort(self.candidates.is_outer, kind="stable").tolist():
-            if self.free[spot] and len(spots) < wanted.groups * wanted.each:
-                self.free &= ~in_the_way(self.candidates, spot, self.settings)
-                spots.append(spot)
-        spots.sort(key=lambda spot: float(along[spot]))
-        for number, spot in enumerate(spots):
-            self._take(spot, f"slot_{number + 1}", "slot", number * wanted.groups // len(spots))
+        most = wanted.groups * wanted.each
+        found = self._fill(most, is_rows_first=False)
+        if len(found) < most:
+            other = self._fill(most, is_rows_first=True)
+            found = other if len(other) > len(found) else found
+        found.sort(key=lambda spot: (spot[axis], spot[1 - axis]))
+        for number, (x, y, yaw) in enumerate(found):
+            zone = number * wanted.groups // len(found)
+            self.places.append(Place(name=f"slot_{number + 1}", type="slot", x=x, y=y, yaw=yaw, group=zone))
+
+    def _fill(self, most: int, is_rows_first: bool) -> list[Spot]:
+        """Up to `most` more spots; only tried, nothing is taken."""
+        passage = copy.copy(self.passage)
+        standing = [(place.x, place.y, place.yaw) for place in self.places]
+        if is_rows_first:
+            rows = find_floor_rows(self.floor, passage, standing, most, self.settings)
+            return rows + self._at_faces(passage, rows, most - len(rows))
+        faces = self._at_faces(passage, [], most)
+        return faces + find_floor_rows(self.floor, passage, standing + faces, most - len(faces), self.settings)
+
+    def _at_faces(self, passage: Passage, standing: list[Spot], most: int) -> list[Spot]:
+        """Spots at faces, first those with floor on both sides, that leave those already `standing` their way."""
+        free = self.free.copy()
+        for spot in standing:
+            free &= ~spots_in_the_way(self.candidates, np.array(spot[:2]), spot[2], self.settings)
+        found: list[Spot] = []
+        for index in np.argsort(self.candidates.is_outer, kind="stable").tolist():
+            if free[index] and len(found) < most and passage.admit([self._spot(index)]):
+                free &= ~in_the_way(self.candidates, index, self.settings)
+                found.append(self._spot(index))
+        return found
+
+    def _spot(self, index: int) -> Spot:
+        x, y = self.candidates.centre[index]
+        return float(x), float(y), float(self.candidates.yaw[index])
 
     def _row(self, score: np.ndarray, count: int) -> list[int]:
         """Up to `count` neighbours at one face; the best-scored seed that has room for all, else the longest row."""
@@ -84,9 +146,9 @@ class _Choice:
                 break
             seed = int(np.where(open_seeds, score, np.inf).argmin())
             row = self._grow(seed, count)
-            if len(row) > len(best):
+            if len(row) > len(best) and copy.copy(self.passage).admit([self._spot(spot) for spot in row]):
                 best = row
-            if len(row) == count:
+            if len(best) == count:
                 break
             open_seeds &= np.hypot(*(self.candidates.centre - self.candidates.centre[seed]).T) > self.settings.pitch / 2
         return best
@@ -106,10 +168,14 @@ class _Choice:
         return row
 
     def _in_order(self, spots: list[int]) -> list[int]:
-        return sorted(spots, key=lambda spot: tuple(self.candidates.centre[spot].tolist()))
+        """From left to right or from below upwards along their face."""
+        if not spots:
+            return []
+        yaw = self.candidates.yaw[spots[0]]
+        along = np.abs([np.sin(yaw), np.cos(yaw)])
+        return sorted(spots, key=lambda spot: float(self.candidates.centre[spot] @ along))
 
     def _take(self, spot: int, name: str, kind: PlaceType, group: int) -> None:
         self.free &= ~in_the_way(self.candidates, spot, self.settings)
-        x, y = self.candidates.centre[spot]
-        yaw = float(self.candidates.yaw[spot])
-        self.places.append(Place(name=name, type=kind, x=float(x), y=float(y), yaw=yaw, group=group))
+        x, y, yaw = self._spot(spot)
+        self.places.append(Place(name=name, type=kind, x=x, y=y, yaw=yaw, group=group))

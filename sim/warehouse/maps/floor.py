@@ -14,11 +14,13 @@ from sim.warehouse.maps.occupancy import OccupancyGrid
 from sim.warehouse.maps.settings import ImportSettings
 
 HEIGHT: dict[str, float] = {"wall": 2.5, "rack": 2.0, "obstacle": 1.0}  # m; a map does not tell
+LONGEST_SIDE = 190.0  # m; a wall is one box where it can be, and boxes end at 200 m
+COARSEST = 0.25  # m: cells that ragged maps may be coarsened to
 EIGHT = np.ones((3, 3), dtype=bool)
 
 
 class Floor(NamedTuple):
-    """The floor's part of a map on a grid of its own; row 0 is the lowest. Frame "grid": corner of cell (0, 0), yaw 0."""
+    """The floor's part of a map on a grid of its own, row 0 the lowest; frame grid has its origin in that corner."""
 
     solid: np.ndarray  # [H, W] bool: all that is not floor
     part: np.ndarray  # [H, W] int32: 0 floor, 1 the outside with its walls, 2.. obstacles that stand free
@@ -37,12 +39,12 @@ def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Fl
     if not grid.free.any():
         known = "no known cell at all" if not grid.occupied.any() else "no free cell"
         raise ConfigError(f"{source}: the map has {known}. Check `negate`, `free_thresh` and the image.")
-    rows, columns = _extent(grid.free)
+    rows, columns = _extent_of_largest(grid.free)
     size = (columns.stop - columns.start) * grid.resolution, (rows.stop - rows.start) * grid.resolution
-    if size[0] * size[1] > settings.largest_floor:
+    if size[0] * size[1] > settings.largest_floor or max(size) > LONGEST_SIDE:
         raise ConfigError(
-            f"{source}: the floor is {size[0]:.0f} x {size[1]:.0f} m, more than {settings.largest_floor:g} m2. Check "
-            f"`resolution`, crop the map, or raise largest_floor in config/import.yaml."
+            f"{source}: the floor is {size[0]:.0f} x {size[1]:.0f} m, more than {settings.largest_floor:g} m2 or a side of "
+            f"{LONGEST_SIDE:g} m. Check `resolution`, crop the map, or raise largest_floor in config/import.yaml."
         )
     corner = (columns.start * grid.resolution, rows.start * grid.resolution)
     cut = grid.free[rows, columns]
@@ -52,16 +54,24 @@ def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Fl
         solid, margin = _usable(free, step, settings, source)
         part = _parts(solid)
         boxes = _boxes(solid, part, step, settings)
-        if len(boxes) <= settings.most_boxes or cell > 0.5:
+        if len(boxes) <= settings.most_boxes:
             break
         cell *= 1.5
+        if cell > COARSEST:
+            raise ConfigError(
+                f"{source}: obstacles so ragged that they take {len(boxes)} boxes. Clean the map, or raise most_boxes "
+                f"(now {settings.most_boxes}) in config/import.yaml."
+            )
     corner = (corner[0] - margin * step, corner[1] - margin * step)
-    return Floor(solid, part, step, corner, grid.origin, tuple(boxes[: settings.most_boxes]))
+    return Floor(solid, part, step, corner, grid.origin, tuple(boxes))
 
 
-def _extent(cells: np.ndarray) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def _extent_of_largest(cells: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the largest connected part."""
+    label, _ = ndimage.label(cells)
+    largest = int(np.bincount(label.ravel())[1:].argmax())
+    rows, columns = ndimage.find_objects(label)[largest]
+    return rows, columns
 
 
 def _resampled(free: np.ndarray, resolution: float, cell: float) -> tuple[np.ndarray, float]:
@@ -73,7 +83,7 @@ def _resampled(free: np.ndarray, resolution: float, cell: float) -> tuple[np.nda
     short = [-side % factor for side in free.shape]
     padded = np.pad(free, [(0, short[0]), (0, short[1])])
     pooled = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).all(axis=(1, 3))
-    return pooled, resolution * factor
+    return np.asarray(pooled), resolution * factor
 
 
 def _usable(free: np.ndarray, cell: float, settings: ImportSettings, source: str) -> tuple[np.ndarray, int]:

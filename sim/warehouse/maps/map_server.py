@@ -16,27 +16,46 @@ from policy_core.config import ConfigError
 from sim.warehouse.floorplan import PLACE_TYPES, Box, FloorPlan, Place
 from sim.warehouse.maps.candidates import find_candidates
 from sim.warehouse.maps.choice import choose_places
-from sim.warehouse.maps.floor import Floor, find_floor
+from sim.warehouse.maps.floor import HEIGHT, Floor, find_floor
+from sim.warehouse.maps.lattice import lay_routes
 from sim.warehouse.maps.occupancy import OccupancyGrid, read_map
 from sim.warehouse.maps.settings import ImportSettings
-from sim.warehouse.routes import ROBOT_RADIUS, blocked_places, build_tables, survey
-
-NEARLY_ALL = 0.02  # share of places a lattice may fail to reach before a closer one is tried
-PHASES = (0.0, 0.5)  # shifts of the lattice that are tried in x and y, in steps of it
+from sim.warehouse.routes import ROBOT_RADIUS, build_tables
 
 
 def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
     """Turn a map_server YAML with its image into a floor plan whose places are all mutually reachable.
+
+    A floor with room for few slots is tried again with fewer docks and narrower ways (`tight` in config/import.yaml).
 
     Raises:
         ConfigError: the map cannot be read, or there is no room in it for a fleet; in words.
     """
     grid = read_map(path, settings)
     floor = find_floor(grid, str(path), settings)
-    boxes, places = _in_map(floor, choose_places(find_candidates(floor, settings), settings))
+    best: FloorPlan | None = None
+    fault: ConfigError | None = None
+    for wishes in (settings, settings.tightened()):
+        try:
+            plan = _furnished(path, grid, floor, wishes)
+        except ConfigError as error:
+            fault = error
+            continue
+        if best is None or len(plan.of_type("slot")) > len(best.of_type("slot")):
+            best = plan
+        if len(best.of_type("slot")) >= settings.few_slots:
+            break
+    if best is None:
+        raise fault or ConfigError(f"{path}: no room for a fleet.")
+    return best
+
+
+def _furnished(path: Path, grid: OccupancyGrid, floor: Floor, settings: ImportSettings) -> FloorPlan:
+    boxes, places = _in_map(floor, choose_places(floor, find_candidates(floor, settings), settings))
     _check_count(path, places, settings, "found")
-    plan, dropped = _with_routes(_plan(path, floor, boxes, places, settings), settings)
+    plan, dropped = lay_routes(_plan(path, floor, boxes, places, settings), settings.lattices)
     _check_count(path, plan.places, settings, "reachable")
+    plan = plan.model_copy(update={"places": _renumbered(plan.places)})
     plan = plan.model_copy(update={"assumptions": _assumptions(plan, grid, floor, dropped, settings)})
     build_tables(plan)
     return plan
@@ -83,45 +102,34 @@ def _plan(
     )
 
 
-def _with_routes(plan: FloorPlan, settings: ImportSettings) -> tuple[FloorPlan, int]:
-    """The plan with the widest lattice that reaches nearly all places, without the others; and how many those were."""
-    usable = set(place.name for place in plan.places) - set(blocked_places(plan))
-    plan, given = _with_only(plan, usable), len(plan.places)
-    best: tuple[FloorPlan, list[str]] | None = None
-    for lattice in settings.lattices:
-        laid = [_laid(plan, lattice, across, along) for across in PHASES for along in PHASES]
-        reach = [survey(one) for one in laid]
-        first = min(range(len(laid)), key=lambda one: (len(reach[one].apart), -reach[one].edges))
-        if best is None or len(reach[first].apart) < len(best[1]):
-            best = laid[first], reach[first].apart
-        if len(best[1]) <= NEARLY_ALL * len(plan.places):
-            break
-    assert best is not None
-    plan = _with_only(best[0], {place.name for place in plan.places} - set(best[1]))
-    return plan, given - len(plan.places)
-
-
-def _laid(plan: FloorPlan, lattice: float, across: float, along: float) -> FloorPlan:
-    """The same floor with its origin moved outwards by shares of a lattice step, which moves the route nodes."""
-    shift = across * lattice, along * lattice
-    origin = (round(plan.origin[0] - shift[0], 3), round(plan.origin[1] - shift[1], 3))
-    size = (round(plan.size[0] + shift[0], 3), round(plan.size[1] + shift[1], 3))
-    return plan.model_copy(update={"origin": origin, "size": size, "lattice": lattice})
-
-
-def _with_only(plan: FloorPlan, names: set[str]) -> FloorPlan:
-    return plan.model_copy(update={"places": tuple(place for place in plan.places if place.name in names)})
+def _renumbered(places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """The places with their final names, numbered in order: slot_7, parking_2, outbound_1b."""
+    count: Counter[tuple[str, int]] = Counter()
+    groups = {kind: len({place.group for place in places if place.type == kind}) for kind in PLACE_TYPES}
+    named = []
+    for place in places:
+        group = place.group if place.type != "slot" else 0
+        count[place.type, group] += 1
+        number = count[place.type, group]
+        is_lettered = place.type != "slot" and groups[place.type] > 1 and number <= 26
+        name = f"{place.type}_{group + 1}{chr(96 + number)}" if is_lettered else f"{place.type}_{number}"
+        named.append(place.model_copy(update={"name": name}))
+    return tuple(named)
 
 
 def _check_count(path: Path, places: tuple[Place, ...], settings: ImportSettings, how: str) -> None:
     count = Counter(place.type for place in places)
-    short = [f"{count[kind]} {kind} (wanted {settings.places[kind].least})" for kind in PLACE_TYPES
-             if count[kind] < settings.places[kind].least]  # fmt: skip
+    groups = {kind: len({place.group for place in places if place.type == kind}) for kind in PLACE_TYPES}
+    short = [
+        f"{count[kind]} {kind} in {groups[kind]} group(s) (wanted {wish.least} in {wish.groups})"
+        for kind, wish in settings.places.items()
+        if count[kind] < wish.least or groups[kind] < wish.groups
+    ]
     if short:
         raise ConfigError(
             f"{path}: no room for a fleet: {how} only {', '.join(short)}. Check `resolution` (a forklift needs ways "
-            f"{2 * ROBOT_RADIUS} m wide and {settings.approach + 1:.1f} m before each pallet), use a larger map, or lower "
-            f"`least`, `pitch` or `passing` in config/import.yaml."
+            f"{2 * ROBOT_RADIUS} m wide and {settings.approach + 1:.1f} m before each pallet), use a larger map, or "
+            f"lower `least`, `pitch` or `passing` in config/import.yaml."
         )
 
 
@@ -137,20 +145,23 @@ def _assumptions(
     end = "x" if floor.solid.shape[1] >= floor.solid.shape[0] else "y"
     wanted = {kind: wish.groups * wish.each for kind, wish in settings.places.items()}
     said = [
-        f"the floor is the largest connected free area, {area:.0f} m2; {other:.0f} m2 of free cells beyond it or in gaps "
-        f"narrower than {settings.narrowest_gap} m count as obstacles",
+        f"the floor is the largest connected free area, {area:.0f} m2; {other:.0f} m2 of free cells beyond it or in "
+        f"gaps narrower than {settings.narrowest_gap} m count as obstacles",
         f"{unknown:.0%} of the map is unknown; unknown cells count as obstacles",
-        f"heights are not in the map: walls 2.5 m, racks 2 m ({kinds['rack']} boxes of obstacles at least "
-        f"{settings.rack_length} m long), other obstacles 1 m ({kinds['obstacle']} boxes)",
-        "every spot in front of a face that a robot can approach may hold a pallet on the floor; racks are not used above",
-        f"goods come in at the low end and leave at the high end of the map's {end}; docks are spots at outer walls, as "
-        f"the map does not show doors",
-        f"inspection is near receiving, quarantine near inspection, parking at outer walls; zones split the slots along {end}",
+        f"heights are not in the map: walls {HEIGHT['wall']} m, racks {HEIGHT['rack']} m ({kinds['rack']} boxes of "
+        f"obstacles at least {settings.rack_length} m long), others {HEIGHT['obstacle']} m ({kinds['obstacle']} boxes)",
+        "pallets stand on the floor, before faces that a robot can approach and in rows in the open; no rack levels",
+        f"goods come in at the low end and leave at the high end of the image's {end}; docks are spots at outer walls, "
+        f"as the map shows no doors",
+        "inspection is near receiving, quarantine near inspection, parking at outer walls",
+        f"zones split the slots along {end}",
         "found " + ", ".join(f"{count[kind]} of {wanted[kind]} {kind}" for kind in PLACE_TYPES),
         f"route nodes every {plan.lattice} m; {dropped} spots without a way for a robot were dropped",
     ]
     if abs(np.sin(2 * floor.frame[2])) > 1e-6:
-        said.append(f"the map lies turned by {floor.frame[2]:.3f} rad; routes do not follow its aisles, lanes are finer")
+        said.append(
+            f"the map lies turned by {floor.frame[2]:.3f} rad; routes do not follow its aisles, lanes are finer"
+        )
     if any(abs(np.sin(2 * (box.yaw - floor.frame[2]))) > 0.1 for box in plan.boxes):
         said.append("no pallets are placed at obstacles that stand at an angle to the walls' grid")
     return tuple(said)

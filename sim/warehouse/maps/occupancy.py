@@ -18,6 +18,8 @@ from pydantic import Field as Bound
 from policy_core.config import ConfigError, parse_settings, read_yaml
 from sim.warehouse.maps.settings import ImportSettings
 
+FARTHEST = 1e5  # m; beyond it floats no longer tell millimetres
+
 
 class MapHeader(BaseModel):
     """The YAML of map_server; keys of other tools are ignored."""
@@ -49,8 +51,10 @@ def read_map(path: Path, settings: ImportSettings) -> OccupancyGrid:
         ConfigError: bad YAML, no image, not an image, an image over the limit, or an origin that is not finite.
     """
     header = parse_settings(MapHeader, read_yaml(path), source=str(path))
-    if not np.isfinite(header.origin).all():
-        raise ConfigError(f"{path}: origin {header.origin} is not finite; wanted [x, y, yaw] in metres and radians.")
+    if not (np.abs(header.origin) <= FARTHEST).all():
+        raise ConfigError(
+            f"{path}: origin {list(header.origin)}; wanted [x, y, yaw] in metres and radians, within {FARTHEST:g}."
+        )
     if header.free_thresh > header.occupied_thresh:
         raise ConfigError(
             f"{path}: free_thresh {header.free_thresh} is above occupied_thresh {header.occupied_thresh}; swap them."
@@ -62,8 +66,14 @@ def read_map(path: Path, settings: ImportSettings) -> OccupancyGrid:
 
 def _read_image(file: Path, named_in: Path, largest: int) -> tuple[np.ndarray, np.ndarray]:
     """Brightness [H, W] in 0 .. 255 and opacity [H, W] in 0 .. 1; row 0 is the top."""
-    if not file.is_file():
-        raise ConfigError(f"{named_in}: names the image {file.name}, which is not at {file}. Put it there or fix `image`.")
+    try:
+        is_there = file.is_file()
+    except (OSError, ValueError):  # a name no file can have
+        is_there = False
+    if not is_there:
+        raise ConfigError(
+            f"{named_in}: names the image {file.name}, which is not at {file}. Put it there or fix `image`."
+        )
     try:
         with Image.open(file) as image:
             width, height = image.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field as Bound
 from pydantic import model_validator
@@ -16,6 +17,7 @@ class Wanted(Settings):
 
     groups: int = Bound(ge=1, le=32)
     each: int = Bound(ge=1, le=500)
+    tight: int = Bound(ge=1, le=500)  # in place of `each` where room is scarce
     least: int = Bound(ge=1)  # in all groups together
 
 
@@ -31,13 +33,19 @@ class ImportSettings(Settings):
     rack_length: float = Bound(gt=0)
     one_box_fill: float = Bound(gt=0, le=1)
     most_boxes: int = Bound(ge=10)
-    lattices: tuple[float, ...] = Bound(min_length=1)
+    lattices: tuple[Annotated[float, Bound(ge=0.4, le=3)], ...] = Bound(min_length=1)
     approach: float = Bound(ge=0.8, le=3.0)
     gap_behind: float = Bound(ge=0, le=1)
     backing: float = Bound(ge=0, le=1)
     backing_depth: float = Bound(ge=0, le=2)
     pitch: float = Bound(ge=1.0, le=5)
     passing: float = Bound(ge=1.2, le=5)
+    row_end: float = Bound(ge=0, le=5)
+    longest_row: int = Bound(ge=2)  # pairs
+    tries: int = Bound(ge=1, le=100)
+    few_slots: int = Bound(ge=0)
+    tight_passing: float = Bound(ge=1.2, le=5)
+    tight_pitch: float = Bound(ge=1.0, le=5)
     places: dict[PlaceType, Wanted]
 
     @model_validator(mode="after")
@@ -46,6 +54,11 @@ class ImportSettings(Settings):
         if missing:
             raise ValueError(f"places: missing {', '.join(missing)}")
         return self
+
+    def tightened(self) -> ImportSettings:
+        """The wishes for a floor where room is scarce."""
+        places = {kind: wish.model_copy(update={"each": wish.tight}) for kind, wish in self.places.items()}
+        return self.model_copy(update={"passing": self.tight_passing, "pitch": self.tight_pitch, "places": places})
 
 
 def read_import_settings(path: Path | str) -> ImportSettings:

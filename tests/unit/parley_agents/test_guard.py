@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from parley_agents.guard import Guard, Sensed, Work, read_guard
 from parley_agents.look_ahead import outline_of
-
 from policy_core.config import ConfigError
 from sim.warehouse.bodies import read_bodies
 
@@ -60,7 +60,8 @@ def driven(points, command, ticks, is_loaded=False, pallet=None, dt=0.1):
 def gap(points, path, is_loaded=False):
     """Smallest distance (m) between the outline and any point along the path, by a check of its own."""
     truck, forks = BODIES.forklift, BODIES.forks
-    boxes = [(-truck.length / 2, truck.length / 2, truck.width / 2), (truck.length / 2, FRONT, forks.spread / 2 + forks.width / 2)]
+    half, tines = truck.length / 2, (forks.spread + forks.width) / 2
+    boxes = [(-half, half, truck.width / 2), (half, FRONT, tines)]
     if is_loaded:
         boxes.append((LOAD_X - HALF, LOAD_X + HALF, HALF))
     smallest = math.inf
@@ -86,7 +87,7 @@ def test_speed_grows_no_faster_than_the_acceleration_limit():
 
 
 def test_a_command_over_the_limits_is_cut_and_said_so():
-    pose, path, reasons = driven([], (9.0, 0.0), 30)
+    _, path, reasons = driven([], (9.0, 0.0), 30)
     speed = (path[-1][0] - path[-2][0]) / 0.01
     assert speed == pytest.approx(GUARD.limits.speed)
     assert reasons[-1] == "over the limits"
@@ -95,7 +96,7 @@ def test_a_command_over_the_limits_is_cut_and_said_so():
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_a_wall_ahead_is_never_driven_into_and_is_reached_to_within_a_hand(is_loaded):
     wall = wall_ahead(3.0)
-    pose, path, reasons = driven(wall, (1.4, 0.0), 80, is_loaded)
+    _, path, reasons = driven(wall, (1.4, 0.0), 80, is_loaded)
     distance = gap(wall, path[-1:], is_loaded)
     assert gap(wall, path, is_loaded) > 0.0
     assert distance < 0.15
@@ -135,7 +136,7 @@ def pallet_at(x):
 def test_the_pallet_being_docked_to_is_entered_and_any_other_is_not():
     pallet = pallet_at(1.5)
     docked, _, _ = driven(pallet, lambda tick: (0.4 if tick < 22 else 0.0, 0.0), 25, pallet=(1.5, 0.0, 0.0))
-    outside, path, _ = driven(pallet, (0.4, 0.0), 25)
+    _, path, _ = driven(pallet, (0.4, 0.0), 25)
     assert docked[0] > 0.7
     assert gap(pallet, path) > 0.0
 

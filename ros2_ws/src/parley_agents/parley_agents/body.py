@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from policy_core.serving.policy import Observation
 from sim.warehouse.routes import Tables
 
 NO_JOB = -1
+Begin = Callable[[int, float], None]  # takes tick and stamp (s) when the facts of a new tick are complete
 Position = tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 
 
@@ -42,6 +44,25 @@ class Body(Protocol):
 
     def progress(self) -> Progress:
         """How the running job stands."""
+
+
+class Feed(Protocol):
+    """Where a body's facts come from, and when they make a tick."""
+
+    is_active: bool  # what arrives while this is False is ignored
+
+    @property
+    def body(self) -> Body:
+        """The agent's own part."""
+
+    def look(self, wall: float) -> None:
+        """See to deadlines; called often, with the wall time (s)."""
+
+    def stop(self) -> None:
+        """Bring everything that moves to a stand."""
+
+    def close(self) -> None:
+        """Leave all topics."""
 
 
 class Sheet:

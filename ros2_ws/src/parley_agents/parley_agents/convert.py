@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
+
 from parley_agents.body import Choice, Progress
 from parley_agents.forklift import BoardFacts
 from parley_agents.inventory import StockFacts
@@ -20,6 +21,7 @@ from parley_agents.quality import QueueFacts
 from parley_agents.resume import JobFacts
 from parley_msgs.msg import (
     Decision,
+    FleetAnswer,
     ForkCommand,
     JobBoard,
     ObservationReport,
@@ -29,15 +31,12 @@ from parley_msgs.msg import (
     StockReport,
     TensorMessage,
 )
-
-from policy_core.comm.wire import Message
+from policy_core.comm.wire import Message, TensorFields, pack_values, unpack_values
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse.observe import QUEUE
 from sim.warehouse.settings import SKUS, SUPPLIERS
 
-DLPACK_FLOAT = 2
-UNREADABLE = np.zeros(0, np.float32)  # values of a tensor that is not what it says; its shape gets it dropped
 JOB_TYPES = 4
 
 
@@ -46,6 +45,14 @@ class Poses(NamedTuple):
 
     stamp: float  # s
     robots: dict[str, tuple[float, float, float, float]]  # x (m), y (m), yaw (rad), speed (m/s)
+
+
+class Answer(NamedTuple):
+    """What the policy server decided for the fleet."""
+
+    tick: int
+    protocol_id: int
+    choices: dict[str, int]  # agent name: candidate index
 
 
 class Board(NamedTuple):
@@ -69,34 +76,30 @@ def to_stamp(time: float) -> Time:
 
 
 def message_of(ros: TensorMessage) -> Message:
-    """What a neighbour said; values are empty where the tensor is not a dense little-endian float32 array."""
-    position = (ros.x, ros.y, ros.yaw)
-    return Message(ros.sender, ros.tick, ros.round, ros.protocol_id, seconds(ros.header.stamp), position, _values(ros))
-
-
-def _values(ros: TensorMessage) -> np.ndarray:
+    """What a neighbour said; values are empty where the tensor is not a dense vector of float32."""
     tensor = ros.tensor
-    shape, strides = tuple(tensor.shape), tuple(tensor.strides)
-    is_float32 = (tensor.dtype_code, tensor.dtype_bits, tensor.dtype_lanes) == (DLPACK_FLOAT, 32, 1)
-    if not is_float32 or len(shape) != 1 or strides not in ((), (1,)):
-        return UNREADABLE
-    if shape[0] < 0 or tensor.byte_offset + 4 * shape[0] != len(tensor.data):
-        return UNREADABLE
-    return np.frombuffer(tensor.data, "<f4", offset=tensor.byte_offset)
+    fields = TensorFields(
+        tensor.dtype_code,
+        tensor.dtype_bits,
+        tensor.dtype_lanes,
+        tuple(tensor.shape),
+        tuple(tensor.strides),
+        tensor.byte_offset,
+        bytes(tensor.data),
+    )
+    position, stamp = (ros.x, ros.y, ros.yaw), seconds(ros.header.stamp)
+    return Message(ros.sender, ros.tick, ros.round, ros.protocol_id, stamp, position, unpack_values(fields))
 
 
 def tensor_message(message: Message) -> TensorMessage:
     """A message as it goes out."""
-    ros = TensorMessage(
-        sender=message.sender, tick=message.tick, round=message.round, protocol_id=message.protocol_id
-    )
+    ros = TensorMessage(sender=message.sender, tick=message.tick, round=message.round, protocol_id=message.protocol_id)
     ros.header.stamp, ros.header.frame_id = to_stamp(message.stamp), "map"
     ros.x, ros.y, ros.yaw = (float(value) for value in message.position)
-    tensor = ros.tensor
-    tensor.dtype_code, tensor.dtype_bits, tensor.dtype_lanes = DLPACK_FLOAT, 32, 1
-    values = np.ascontiguousarray(message.values, "<f4")
-    tensor.shape = array.array("q", values.shape)
-    tensor.data = array.array("B", values.tobytes())
+    fields, tensor = pack_values(message.values), ros.tensor
+    tensor.dtype_code, tensor.dtype_bits, tensor.dtype_lanes = fields[:3]
+    tensor.shape = array.array("q", fields.shape)
+    tensor.data = array.array("B", fields.data)
     return ros
 
 
@@ -142,6 +145,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
         ValueError: arrays that are not one number per family, or an order line of an unknown family.
     """
     columns = [np.array(values, float) for values in (ros.stock, ros.pipeline, ros.demand, ros.slack, ros.recent)]
+    stock, pipeline, demand, slack, recent = columns
     families = [line.sku for line in ros.lines]
     if any(column.shape != (SKUS,) for column in columns) or any(family >= SKUS for family in families):
         raise ValueError(
@@ -153,7 +157,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
         lines[row] = line.subject, line.sku, line.lines_left
         line_facts[row] = line.slack, line.age, line.haul_distance if line.releasable else -1.0
     totals = np.array([ros.free_slots, ros.open_lines, ros.released])
-    return StockFacts(*columns, totals, ros.can_reorder, lines, line_facts)
+    return StockFacts(stock, pipeline, demand, slack, recent, totals, ros.can_reorder, lines, line_facts)
 
 
 def queue_facts(ros: QualityReport) -> QueueFacts:
@@ -215,6 +219,17 @@ def observation_of(ros: ObservationReport, kind: Kind) -> Observation:
     if not (np.isfinite(vector).all() and np.isfinite(candidates).all() and mask[0]):
         raise ValueError(f"observation of {ros.sender}: not finite, or candidate 0 not allowed.")
     return Observation(vector, candidates.reshape(shape), mask, (ros.x, ros.y, ros.yaw))
+
+
+def answer_of(ros: FleetAnswer) -> Answer:
+    """The server's choices by agent.
+
+    Raises:
+        ValueError: not one choice per agent.
+    """
+    if len(ros.agents) != len(ros.choices):
+        raise ValueError(f"answer for tick {ros.tick}: {len(ros.agents)} agents, {len(ros.choices)} choices.")
+    return Answer(ros.tick, ros.protocol_id, dict(zip(ros.agents, (int(c) for c in ros.choices), strict=True)))
 
 
 def fork_command(stamp: float, height: float) -> ForkCommand:

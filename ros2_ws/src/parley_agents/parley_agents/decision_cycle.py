@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from parley_agents.tick_barrier import TickBarrier
+import numpy as np
 
+from parley_agents.tick_barrier import TickBarrier
 from policy_core.comm.wire import Message
 from policy_core.serving.inbox import Inbox, Verdict
 from policy_core.serving.policy import AgentPolicy, Observation
@@ -22,6 +23,7 @@ class DecisionCycle:
         policy: decides.
         inbox: keeps what the neighbours say; knows shape, protocol and age limits.
         protocol_id: put on every message sent.
+        radio_range: neighbours farther away (m) are masked.
         rounds: K of the contract.
         neighbours: names of all other agents.
         limit: how long one round may last (s of wall time).
@@ -35,6 +37,7 @@ class DecisionCycle:
         policy: AgentPolicy,
         inbox: Inbox,
         protocol_id: int,
+        radio_range: float,
         rounds: int,
         neighbours: Iterable[str],
         limit: float,
@@ -45,6 +48,7 @@ class DecisionCycle:
         self._policy = policy
         self._inbox = inbox
         self._protocol_id = protocol_id
+        self._radio_range = radio_range
         self._rounds = rounds
         self._barrier = TickBarrier(neighbours, limit)
         self._say = say
@@ -61,15 +65,14 @@ class DecisionCycle:
         return self._round > 0
 
     @property
-    def expected(self) -> frozenset[str]:
-        """The neighbours that are waited for."""
-        return frozenset(self._barrier.expected)
+    def missing(self) -> list[str]:
+        """Neighbours that fell silent and are not waited for, sorted."""
+        return sorted(self._barrier.members - self._barrier.expected)
 
     def start(self, tick: int, stamp: float, observation: Observation, wall: float) -> None:
         """Begin the decision of a tick observed at `stamp` (s); one still open is abandoned.
 
-        Args:
-            wall: monotonic wall time (s), from which this round's deadline counts.
+        `wall` is the monotonic wall time (s) from which the round's deadline counts.
         """
         self._tick, self._stamp, self._position = tick, stamp, observation.position
         self._now, self._complete = stamp, 0
@@ -107,11 +110,9 @@ class DecisionCycle:
     def _number(self, tick: int, round_: int) -> int:
         return tick * max(self._rounds, 1) + round_ - 1
 
-    def _open_round(self, values: object, wall: float) -> None:
+    def _open_round(self, values: np.ndarray, wall: float) -> None:
         self._deadline = wall + self._barrier.limit
-        self._say(
-            Message(self._agent, self._tick, self._round, self._protocol_id, self._stamp, self._position, values)
-        )
+        self._say(Message(self._agent, self._tick, self._round, self._protocol_id, self._stamp, self._position, values))
 
     def _read_complete(self, wall: float) -> None:
         while self.is_waiting and self._barrier.complete(self._number(self._tick, self._round)):
@@ -119,7 +120,9 @@ class DecisionCycle:
             self._read(wall)
 
     def _read(self, wall: float) -> None:
-        reply = self._policy.hear(self._inbox.view(self._tick, self._round, self._now))
+        heard = self._inbox.view(self._tick, self._round, self._now)
+        apart = np.hypot(heard.position[:, 0] - self._position[0], heard.position[:, 1] - self._position[1])
+        reply = self._policy.hear(heard._replace(present=heard.present & (apart <= self._radio_range)))
         if self._round == self._rounds or reply is None:
             self._round = 0
             self._decided(self._policy.choose(), self._complete)

@@ -6,18 +6,22 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+
 from parley_agents.body import NO_JOB, Choice, Progress, Sheet
-from parley_agents.guard import Guard, Sensed, Verdict, Work
+from parley_agents.guard import Guard, GuardSettings, Sensed, Verdict, Work
+from parley_agents.look_ahead import outline_of
 from parley_agents.resume import JobFacts, at_place, skill_after_restart
 from parley_agents.surroundings import Surroundings
-
+from policy_core.config import ConfigError
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse import motion
+from sim.warehouse.bodies import Bodies
 from sim.warehouse.decisions import CLAIM, REROUTE, YIELD
 from sim.warehouse.observe import SECTORS, observe_forklift, sectors_of_scan
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.state import PARKING
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
 DOCKING_PHASES = (
@@ -82,11 +86,10 @@ class ForkliftBody:
         surroundings: Surroundings,
     ) -> None:
         self.name = name
+        self.robots = robots
         self.me = robots.index(name)
-        self.job: JobFacts | None = None
-        self.others = np.full((len(robots), 4), np.nan)  # x, y, yaw, speed in map
-        self.board = BoardFacts(np.zeros((0, 5), np.int32), np.zeros(0), {})
-        self.sensors = RobotFacts(np.zeros(0, np.float32), 0.0, 0.0, 0.0, -math.inf, -math.inf)
+        self.step = numbers.step  # s between two commands
+        self.others = np.zeros((len(robots), 4))  # x, y, yaw, speed in map; NaN: not heard of
         self._home = home
         self._tables = tables
         self._numbers = numbers
@@ -95,9 +98,32 @@ class ForkliftBody:
         self._sheet = Sheet(kind)
         self._sectors = np.zeros(SECTORS)
         self._pick_distance = kind.place("pick_distance", of_candidate=True).start
-        self._skill: np.ndarray | None = None  # until the ledger and the sensors have said where the robot stands
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing, as at the start."""
+        self.others[:] = np.nan
+        self.board = BoardFacts(np.zeros((0, 5), np.int32), np.zeros(0), {})
+        self.sensors = RobotFacts(np.zeros(0, np.float32), 0.0, 0.0, 0.0, -math.inf, -math.inf)
+        self.job: JobFacts | None = None
+        self._skill: np.ndarray | None = None  # until ledger and sensors have said where the robot stands
         self._is_under_way = False
         self._has_dropped = False
+
+    def rehearse(self) -> None:
+        """Load or compile every kernel now, on facts of no meaning, so that no tick waits for it later."""
+        self.others[:] = 0.0
+        self.sensors = RobotFacts(np.ones(8, np.float32), 0.0, 0.1, 0.0, 0.0, 0.0)
+        self.board = BoardFacts(np.zeros((1, 5), np.int32), np.zeros(1), {})
+        self.orient(is_carrying=True)
+        assert self._skill is not None
+        self.observe(0.0)
+        self.command(0.0, 0.0)
+        self._surroundings.seen_from(self.others[self.me], self.others, self.me)
+        motion.start_job(self._skill, 0, 0, False)
+        motion.give_way(self._skill, self.others[self.me], 0.0, self.others, self.me, self._tables)
+        motion.reroute(self._skill, self.others[self.me], self.others, self.me, self._tables)
+        self._forget()
 
     @property
     def is_oriented(self) -> bool:
@@ -225,3 +251,30 @@ class ForkliftBody:
             skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.ENTER_DROP, pick
         elif phase in (motion.TO_DROP, motion.ALIGN_DROP):
             skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.TO_DROP, pick
+
+
+def forklift_body(
+    name: str,
+    robots: tuple[str, ...],
+    kind: Kind,
+    tables: Tables,
+    numbers: MotionNumbers,
+    guard: GuardSettings,
+    bodies: Bodies,
+) -> ForkliftBody:
+    """The body of one robot of a fleet; robot number n parks on parking place n.
+
+    Raises:
+        ConfigError: the floor plan has fewer parking places than the fleet has robots.
+    """
+    homes = np.flatnonzero(tables.place_type == PARKING)
+    number = robots.index(name)
+    if number >= len(homes):
+        raise ConfigError(
+            f"the floor plan parks {len(homes)} robots, {name} is number {number + 1}; add parking places to the plan "
+            "or take robots out of the fleet manifest."
+        )
+    outline = outline_of(bodies, numbers.dock_reach)
+    surroundings = Surroundings(tables, outline)
+    home = int(homes[number])
+    return ForkliftBody(name, robots, home, kind, tables, numbers, Guard(guard, outline), surroundings)

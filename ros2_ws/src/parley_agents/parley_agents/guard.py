@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from parley_agents.look_ahead import Outline, clearance, free_way, pace_of, pace_to_stop_in, seen_from
 from pydantic import Field as Bound
 
+from parley_agents.look_ahead import Outline, clearance, free_way, pace_of, pace_to_stop_in, seen_from
 from policy_core.config import Settings, read_settings
 
 CREEP = 0.01  # m/s (or rad/s); what is left of a command below this is no motion worth sending

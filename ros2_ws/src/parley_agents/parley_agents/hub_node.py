@@ -30,7 +30,7 @@ class HubNode(Node):
         super().__init__("host", context=context)
         self.unreadable: Counter[str] = Counter()
         self._listeners: dict[str, list[Listener]] = {}
-        self._subscriptions: dict[str, Subscription] = {}
+        self._shared: dict[str, Subscription] = {}
         self._watches: list[Callable[[], None]] = []
         self.create_timer(PATIENCE, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -41,7 +41,7 @@ class HubNode(Node):
         """
         listeners = self._listeners.setdefault(topic, [])
         listeners.append(listener)
-        if topic not in self._subscriptions:
+        if topic not in self._shared:
 
             def hear(ros: Any) -> None:
                 try:
@@ -52,15 +52,15 @@ class HubNode(Node):
                 for each in tuple(listeners):
                     each(content)
 
-            self._subscriptions[topic] = self.create_subscription(message, topic, hear, qos)
+            self._shared[topic] = self.create_subscription(message, topic, hear, qos)
 
     def unlisten(self, listener: Listener) -> None:
         """Take a listener off every topic; a topic nobody listens to is left."""
         for topic, listeners in list(self._listeners.items()):
             if listener in listeners:
                 listeners.remove(listener)
-            if not listeners and topic in self._subscriptions:
-                self.destroy_subscription(self._subscriptions.pop(topic))
+            if not listeners and topic in self._shared:
+                self.destroy_subscription(self._shared.pop(topic))
                 del self._listeners[topic]
 
     def watch(self, look: Callable[[], None]) -> None:

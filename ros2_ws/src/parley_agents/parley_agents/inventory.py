@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from parley_agents.body import Choice, Position, Progress, Sheet
 
+from parley_agents.body import Choice, Position, Progress, Sheet
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse.observe import observe_inventory
@@ -29,9 +29,9 @@ class StockFacts(NamedTuple):
 
 def no_stock() -> StockFacts:
     """An empty zone nobody orders from; the shapes and types the kernel takes."""
-    return StockFacts(
-        *np.zeros((5, SKUS)), np.zeros(3), False, np.zeros((0, 3), np.int32), np.zeros((0, 3))
-    )
+    stock, pipeline, demand, slack, recent = np.zeros((5, SKUS))
+    lines = np.zeros((0, 3), np.int32)
+    return StockFacts(stock, pipeline, demand, slack, recent, np.zeros(3), False, lines, np.zeros((0, 3)))
 
 
 class InventoryBody:

@@ -63,14 +63,10 @@ def pace_to_stop_in(distance: float, reaction: float, braking: float) -> float:
 def free_way(points: np.ndarray, wanted: np.ndarray, boxes: np.ndarray, v: float, w: float, way: float) -> float:
     """How far the boxes [b, 3] can go along the arc of (v, w) and keep `wanted` [n] (m) from each point [n, 2].
 
-    Args:
-        v, w: the command divided by its pace, so that its fastest point moves a metre in unit time.
-        way: where to stop looking (m of the fastest point).
-
-    Returns:
-        Metres of the fastest point; `way` if nothing is in the way.
+    The command is divided by its pace, so that its fastest point moves a metre in unit time; `way` and what is
+    returned are metres of that point. Gives `way` if nothing is in the way.
     """
-    steps = int(math.ceil(way / STEP))
+    steps = math.ceil(way / STEP)
     for step in range(1, steps + 1):
         yaw = w * way * step / steps
         cos, sin = math.cos(yaw), math.sin(yaw)

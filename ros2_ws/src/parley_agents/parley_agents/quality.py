@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from parley_agents.body import Choice, Position, Progress, Sheet
 
+from parley_agents.body import Choice, Position, Progress, Sheet
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse.observe import QUEUE, observe_quality

@@ -69,6 +69,9 @@ def skill_after_restart(
         fork_height: m above the floor.
         job: what the task server has granted to this robot, if anything.
         is_carrying: the ledger says the job's pallet hangs on this robot.
+        home: index of the place where it parks.
+        tables: of the floor plan.
+        numbers: of the move skill.
     """
     skill = motion.new_skill(home, pose, tables)
     docked = docked_place(pose, tables)

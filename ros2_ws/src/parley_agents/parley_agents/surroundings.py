@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from parley_agents.look_ahead import Outline, seen_from
 
+from parley_agents.look_ahead import Outline, seen_from
 from sim.warehouse.routes import Tables
 
 REACH = 4.0  # m; farther things cannot matter before the next scan
@@ -25,9 +25,8 @@ class Surroundings:
     def seen_from(self, pose: np.ndarray, others: np.ndarray, me: int) -> np.ndarray:
         """Known obstacles within reach [n, 2] (m, base_link).
 
-        Args:
-            pose: own x, y, yaw, speed in map [4].
-            others: poses of all robots [R, 4]; row `me` and rows with NaN are left out.
+        `pose` is the own x, y, yaw, speed in map [4], `others` those of all robots [R, 4]; row `me` and rows with
+        NaN are left out.
         """
         near = np.abs(self._map - pose[:2]).max(axis=1) < REACH
         parts = [self._map[near]]

@@ -12,11 +12,15 @@ from policy_core.config import ConfigError
 DOMAINS = range(1, 102)  # 102 and above reach into the ephemeral ports of Linux; 0 is everyone's default
 
 
-def hold_domain(wanted: int | None = None) -> tuple[int, socket.socket]:
+def hold_domain(wanted: int | None = None, part: str = "") -> tuple[int, socket.socket]:
     """Take the wanted domain, else the one in ROS_DOMAIN_ID, else a free one; it is held until the socket is closed.
 
     The lock is a socket in the abstract name space: it has no file, is seen by every user of this network
     namespace (as DDS is), and the kernel frees it when its last holder ends, however it ends.
+
+    Args:
+        wanted: domain id; None leaves the choice.
+        part: name of one host of a fleet; parts of different names may share a domain.
 
     Raises:
         ConfigError: the domain is taken by another fleet, or is not a number from 0 to 232.
@@ -26,7 +30,7 @@ def hold_domain(wanted: int | None = None) -> tuple[int, socket.socket]:
     if wanted is not None:
         if not 0 <= wanted <= 232:
             raise ConfigError(f"domain id: wanted 0 to 232 (0 to 101 is safe everywhere), saw {wanted}.")
-        lock = _bind(wanted)
+        lock = _bind(wanted, part)
         if lock is None:
             raise ConfigError(
                 f"another Parley fleet is running in ROS domain {wanted} on this machine; stop it, or give this one "
@@ -34,7 +38,7 @@ def hold_domain(wanted: int | None = None) -> tuple[int, socket.socket]:
             )
         return wanted, lock
     for domain in _from_anywhere():
-        lock = _bind(domain)
+        lock = _bind(domain, part)
         if lock is not None and _is_quiet(domain):
             return domain, lock
         if lock is not None:
@@ -48,11 +52,11 @@ def _number(text: str) -> int:
     raise ConfigError(f"ROS_DOMAIN_ID: wanted a number from 0 to 232, saw '{text}'.")
 
 
-def _bind(domain: int) -> socket.socket | None:
+def _bind(domain: int, part: str) -> socket.socket | None:
     """The lock of one domain, or None where another holds it."""
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        lock.bind(f"\0parley-fleet-domain-{domain}")
+        lock.bind(f"\0parley-fleet-domain-{domain}-{part}")
     except OSError:
         lock.close()
         return None

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from parley_msgs.msg import Decision, Heartbeat, Kpis, TensorMessage
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
+
+from parley_msgs.msg import Decision, Heartbeat, Kpis, TensorMessage
 
 RATE_WINDOW = 5.0  # s of wall time that rates are measured over
 PATIENCE = 0.1  # s the listening thread waits before it looks whether to end

@@ -45,6 +45,7 @@ class RunOptions:
     autostart: bool = True
     log_level: str = "info"
     only_host: str = ""  # start only this host's process, as on one robot
+    has_hosts: bool = True  # False: the agents are started elsewhere, the manager waits for them all the same
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def node_list(fleet: Fleet, options: RunOptions) -> list[NodeSpec]:
         name="lifecycle_manager",
         is_critical=True,
     )
-    return [manager, *managed]
+    return [manager, *(each for each in managed if options.has_hosts or each not in hosts)]
 
 
 def write_parameters(specs: Sequence[NodeSpec]) -> None:

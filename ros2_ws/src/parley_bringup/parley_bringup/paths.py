@@ -17,3 +17,10 @@ def home() -> Path:
 def prefix() -> Path:
     """The install prefix that holds the nodes' executables in `lib/<package>/`."""
     return Path(sys.prefix)
+
+
+def import_from_checkout() -> None:
+    """Let a foreign Python (that of `ros2 launch`) import `policy_core` and `sim` from the checkout."""
+    top = str(home())
+    if top not in sys.path and (home() / "policy_core").is_dir():
+        sys.path.append(top)

@@ -39,6 +39,7 @@ TOPICS = [
     "/diagnostics",
     "/fleet/*",
     "/tasks/*",
+    "/sim/*",
     "/*/odom",
     "/*/scan",
     "/*/cmd_vel",

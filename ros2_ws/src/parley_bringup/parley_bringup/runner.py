@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -222,34 +223,30 @@ class Runner:
         self.events.append((round(time.monotonic() - self._began, 3), text))
 
     def _write_report(self) -> None:
-        """Write processes.json: command, lives, CPU time (s) and peak memory (MB) of every process."""
-        own_cpu, own_peak = usage(os.getpid())
+        """Write processes.json (what each process used) and runner.log (command lines, and what happened when)."""
+        wall = round(time.monotonic() - self._began, 3)
         rows: list[dict[str, Any]] = [
             {
-                "process": process.spec.process,
-                "command": process.spec.argv(),
-                "nodes": list(process.spec.managed),
-                "pids": process.pids,
-                "starts": process.starts,
-                "exit_code": process.exit_code,
+                "name": process.spec.process,
+                "pid": process.pids[-1] if process.pids else 0,
                 "cpu_s": round(process.cpu + process.cpu_now, 3),
                 "peak_rss_mb": round(process.peak_rss / 1e6, 1),
+                "wall_s": wall,
+                "restarts": max(process.starts - 1, 0),
             }
             for process in self._processes
         ]
-        rows.append(
-            {
-                "process": "parley",
-                "command": sys.argv,
-                "pids": [os.getpid()],
-                "cpu_s": round(own_cpu, 3),
-                "peak_rss_mb": round(own_peak / 1e6, 1),
-            }
-        )
-        content = {"wall_s": round(time.monotonic() - self._began, 3), "processes": rows, "events": self.events}
+        cpu, peak = usage(os.getpid())
+        own = {"name": "parley", "pid": os.getpid(), "cpu_s": round(cpu, 3), "peak_rss_mb": round(peak / 1e6, 1)}
+        rows.append({**own, "wall_s": wall, "restarts": 0})
         part = self.run_dir / "processes.json.part"
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         part.replace(self.run_dir / "processes.json")
+        chosen = {name: value for name, value in self._environment.items() if os.environ.get(name) != value}
+        lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(chosen.items())]
+        lines += [shlex.join(process.spec.argv()) for process in self._processes]
+        lines += [f"{seconds:9.3f} s  {text}" for seconds, text in self.events]
+        (self.run_dir / "runner.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def usage(pid: int) -> tuple[float, int]:

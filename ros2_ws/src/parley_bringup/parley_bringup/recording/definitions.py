@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PRIMITIVES = frozenset(
-    "bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 string wstring".split()
-)
+_PRIMITIVE = re.compile(r"(bool|byte|char|float(32|64)|u?int(8|16|32|64)|w?string)$")
 _FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]\w*(?!\s*=)\b")
 _SEPARATOR = "=" * 80
 
@@ -64,7 +62,7 @@ def _inner_types(type_name: str, text: str) -> Iterator[str]:
     package = type_name.split("/")[0]
     for line in text.splitlines():
         field = _FIELD.match(line.split("#")[0])
-        if field is None or field[1] in PRIMITIVES:
+        if field is None or _PRIMITIVE.match(field[1]):
             continue
         parts = field[1].split("/")
         yield f"{parts[0]}/msg/{parts[-1]}" if len(parts) > 1 else f"{package}/msg/{parts[0]}"

@@ -16,6 +16,7 @@ from mcap.summary import Summary
 from mcap_ros2.decoder import DecoderFactory
 
 FIRST_PART = "run.mcap"
+_SHORTEST = 45  # bytes: magic number at both ends and the footer
 # What a file that ends in the middle of a record makes the MCAP library raise.
 _CUT_OFF = (McapError, CRCValidationError, zstandard.ZstdError, EOFError, struct.error, ValueError)
 
@@ -46,6 +47,8 @@ def next_part(run_dir: Path) -> Path:
 
 def read_summary(path: Path) -> Summary | None:
     """The index of a finished file (channels, schemas, counts); None where the file was cut off."""
+    if path.stat().st_size < _SHORTEST:
+        return None
     try:
         with path.open("rb") as stream:
             return make_reader(stream).get_summary()

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from parley_bringup.recording.reader import recording_parts
 from parley_bringup.recording.repair import repair_recording
-from parley_bringup.report.context import RunContext, read_context, read_run_floorplan
+from parley_bringup.report.context import RunContext, read_run_floorplan
 from parley_bringup.report.film import assemble_film
 from parley_bringup.report.floor_figure import draw_floor
 from parley_bringup.report.message_figure import draw_messages
@@ -47,11 +49,11 @@ def build(run_dir: Path) -> Report:
     _write_summary(files["kpis"], summary, run.context)
     title, outcome = _titles(run, summary)
     draw_floor(run, plan, title, outcome, files["floor"])
-    if len(run.spoken.tick):
+    if np.isfinite(run.spoken.values).any():
         files["messages"] = run_dir / MESSAGES_FILE
-        draw_messages(run, f"Who said what when: {run.context.policy}", _talk_in_words(summary), files["messages"])
+        draw_messages(run, f"Who said what when: {summary.name}", _talk_in_words(summary), files["messages"])
     else:
-        notes.append(f"no {MESSAGES_FILE}: the policy '{run.context.policy}' sends no messages")
+        notes.append(f"no {MESSAGES_FILE}: the policy {summary.name} sends no messages")
     film = assemble_film(run_dir)
     if film is None:
         notes.append("no film: the simulator left no camera pictures")
@@ -83,7 +85,7 @@ def _write_summary(path: Path, summary: RunSummary, context: RunContext) -> None
 
 def _titles(run: RunData, summary: RunSummary) -> tuple[str, str]:
     minutes, kpis = run.simulated / 60.0, summary.kpis
-    title = f"{minutes:.1f} simulated minutes of {len(run.context.agents)} agents: {run.context.policy}"
+    title = f"{minutes:.1f} simulated minutes of {len(run.context.agents)} agents: {summary.name}"
     outcome = [f"seed {run.context.seed}"]
     for name, words in (
         ("orders_done", "orders done"),

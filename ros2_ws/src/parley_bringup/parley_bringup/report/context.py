@@ -31,7 +31,7 @@ class RunContext(Settings):
     policy: str  # "greedy", "contract-net", "random" or "bundle:<dir>"
     agents: tuple[AgentEntry, ...]
     seed: int
-    minutes: float = Bound(gt=0)  # simulated
+    minutes: float = Bound(ge=0)  # simulated; 0: until stopped
     rounds: int = Bound(2, ge=0)  # message rounds in one decision, by the contract
     tick: float = Bound(1.0, gt=0)  # s between decisions
     inference: str = "onboard"
@@ -42,7 +42,13 @@ class RunContext(Settings):
     order_speed: float = 1.0
     started: str = ""  # wall time, ISO 8601
     commit: str = ""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Bound(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The policy in a few letters: a bundle by the name of its folder."""
+        kind, _, folder = self.policy.partition(":")
+        return f"{kind}:{Path(folder).name}" if folder else kind
 
     def write(self, run_dir: Path, plan: FloorPlan) -> None:
         """Put the context and the floor plan into the run folder."""

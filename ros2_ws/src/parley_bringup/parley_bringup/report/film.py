@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 
@@ -28,10 +29,11 @@ def assemble_film(run_dir: Path, frames_per_second: float = 10.0) -> Path | None
         return _write(run_dir / FILMS[1], frames, duration=1000.0 / frames_per_second, loop=0)
 
 
-def _write(target: Path, frames: list[Path], **options: object) -> Path:
+def _write(target: Path, frames: list[Path], **options: Any) -> Path:
     part = target.with_name(f"{target.stem}.part{target.suffix}")
     try:
-        with imageio.get_writer(part, **options) as film:
+        film: Any = imageio.get_writer(part, **options)
+        with film:
             for frame in frames:
                 film.append_data(imageio.imread(frame)[..., :3])
         part.replace(target)

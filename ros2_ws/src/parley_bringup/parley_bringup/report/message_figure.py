@@ -26,7 +26,7 @@ def draw_messages(run: RunData, title: str, subtitle: str, path: Path) -> None:
     Raises:
         ValueError: nobody said anything, so there is nothing to draw.
     """
-    if not len(run.spoken.tick):
+    if not np.isfinite(run.spoken.values).any():
         raise ValueError("nobody said anything; there is no message to draw")
     ticks = _tick_range(run)
     changes = _changes(run.spoken)
@@ -60,7 +60,9 @@ def _changes(spoken: Spoken) -> NDArray[np.float64]:
     changes = np.array(spoken.values)
     for sender, round_ in {*zip(spoken.sender.tolist(), spoken.round.tolist(), strict=True)}:
         same = (spoken.sender == sender) & (spoken.round == round_)
-        changes[same] -= changes[same].mean(axis=0)
+        said = np.isfinite(changes[same])
+        total, count = np.where(said, changes[same], 0.0).sum(axis=0), said.sum(axis=0)
+        changes[same] -= total / np.maximum(count, 1)
     return changes
 
 

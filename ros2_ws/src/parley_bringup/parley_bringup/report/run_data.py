@@ -34,8 +34,8 @@ class Trajectory(NamedTuple):
 class Spoken(NamedTuple):
     """Every message heard on the fleet topic, one row each.
 
-    sender [n] (index in the fleet), tick [n], round [n] (1..K), values [n, M] (NaN where a message was shorter),
-    arrived [n] (s of wall time since the recording began).
+    sender [n] (index in the fleet), tick [n], round [n] (1..K), values [n, M] (NaN where a message was shorter or held
+    no finite number), arrived [n] (s of wall time since the recording began).
     """
 
     sender: Integers
@@ -187,11 +187,12 @@ class _Reading:
 
     def result(self) -> RunData:
         start = min(self._walls[:1] + [row[4] for row in self._spoken[:1]], default=0.0)
+        latest = max(self._times, default=0.0) / self._context.tick + 1  # a tick beyond it is no honest sender's
         return RunData(
             context=self._context,
             trajectories={name: Trajectory(*np.array(rows).T) for name, rows in sorted(self._poses.items())},
-            spoken=_spoken_table(self._spoken, start),
-            decided=_decided_table(self._decided),
+            spoken=_spoken_table([row for row in self._spoken if row[1] <= latest], start),
+            decided=_decided_table([row for row in self._decided if row[1] <= latest]),
             jobs=tuple(self._granted[serial] for serial in sorted(self._granted)),
             kpis=self._counters,
             simulated=self._times[-1] - self._times[0] if self._times else 0.0,
@@ -203,7 +204,7 @@ def _spoken_table(rows: list[tuple[int, int, int, NDArray[np.float32], float]], 
     width = max((row[3].size for row in rows), default=0)
     values = np.full((len(rows), width), np.nan)
     for number, row in enumerate(rows):
-        values[number, : row[3].size] = row[3]
+        values[number, : row[3].size] = np.where(np.isfinite(row[3]), row[3], np.nan)
     heads = np.array([row[:3] for row in rows], dtype=np.int64).reshape(-1, 3)
     arrived = np.array([row[4] for row in rows]) - start
     return Spoken(heads[:, 0], heads[:, 1], heads[:, 2], values, arrived)
@@ -211,7 +212,8 @@ def _spoken_table(rows: list[tuple[int, int, int, NDArray[np.float32], float]], 
 
 def _decided_table(rows: list[tuple[int, int, int, int, int, int, float]]) -> Decided:
     heads = np.array([row[:6] for row in rows], dtype=np.int64).reshape(-1, 6)
-    return Decided(*heads.T, travelled=np.array([row[6] for row in rows]))
+    sender, tick, verb, job, phase, rounds_complete = heads.T
+    return Decided(sender, tick, verb, job, phase, rounds_complete, np.array([row[6] for row in rows]))
 
 
 def _seconds(stamp: Any) -> float:

@@ -52,7 +52,7 @@ class TalkStatistics(Settings):
 class RunSummary(Settings):
     """One run in numbers: what `kpis.json` holds, and one column of the comparison table."""
 
-    name: str
+    name: str  # the policy, as tables head its column
     kpis: dict[str, float]  # counters at the end, with rates and shares (sim/warehouse/kpis.py); empty: none recorded
     talk: TalkStatistics
     processes: tuple[ProcessUse, ...]
@@ -64,7 +64,7 @@ class RunSummary(Settings):
 def summarise(run: RunData, processes: tuple[ProcessUse, ...] = ()) -> RunSummary:
     """Reduce a run to its numbers."""
     return RunSummary(
-        name=run.context.policy,
+        name=run.context.label,
         kpis=derive(defaultdict(float, run.kpis), run.simulated) if run.kpis else {},
         talk=talk_statistics(run),
         processes=processes,

@@ -1,0 +1,57 @@
+"""From a training checkpoint to a policy bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from policy_core.agents.fleet_policy import FleetPolicy
+from policy_core.contract import Contract
+from policy_core.export.bundle import BundleError, Manifest, Provenance, write_bundle
+from policy_core.ppo.checkpoint import read_checkpoint, read_newest
+from policy_core.ppo.settings import TrainingSettings
+from policy_core.ppo.train import BEST
+
+
+def export_run(source: Path, target: Path, *, replace: bool = False) -> Manifest:
+    """Write the bundle of a run folder (its best weights, else its newest checkpoint) or of one checkpoint file.
+
+    Raises:
+        CheckpointError: nothing to export.
+        BundleError: the target exists or cannot be written.
+    """
+    if source.is_dir():
+        content = read_checkpoint(source / BEST) if (source / BEST).exists() else read_newest(source)[0]
+    else:
+        content = read_checkpoint(source)
+    settings = TrainingSettings.model_validate(content["settings"])
+    contract = Contract.model_validate(content["contract"])
+    policy = FleetPolicy(contract, settings.architecture, settings.channel)
+    try:
+        policy.load_state_dict(content["policy"])
+    except RuntimeError as error:
+        raise BundleError(f"{source}: its weights do not fit its own settings ({error}). Train again.") from None
+    plain = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    provenance = Provenance(
+        config_digest=hashlib.sha256(plain.encode()).hexdigest(),
+        env=settings.env,
+        seed=settings.seed,
+        frames=content["frames"],
+        git_commit=read_commit(),
+        trained_fleet=dict(Counter(content["kinds"])),
+        evaluation=content["evaluations"][-1] if content["evaluations"] else {},
+    )
+    return write_bundle(target, policy, provenance, replace=replace)
+
+
+def read_commit() -> str:
+    """The commit of the checkout that this code runs from; "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown"

@@ -1,0 +1,102 @@
+"""Proving a bundle: it reads, it fits, and it decides on board exactly as the fleet engine decides for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from policy_core.contract import Contract, Kind
+from policy_core.export.bundle import Bundle, BundleError, read_bundle
+from policy_core.serving.engine import FleetEngine
+from policy_core.serving.onboard import OnboardPolicy
+from policy_core.serving.policy import Heard, Observation
+
+TOLERANCE = 1e-5
+
+
+class Verification(NamedTuple):
+    """What was checked and what came out."""
+
+    bundle: Bundle
+    trials: int
+    greatest_difference: float  # of messages and logits between on board and engine
+    same_choices: int
+    choices: int
+
+
+def verify_bundle(path: Path, contract: Contract | None = None, trials: int = 20, seed: int = 0) -> Verification:
+    """Read a bundle and run its trained fleet on random observations, on board and batched.
+
+    Raises:
+        BundleError: unreadable, or the two runs differ by more than 1e-5.
+    """
+    bundle = read_bundle(path, contract)
+    agents = {
+        f"{kind}_{number + 1}": kind
+        for kind, count in bundle.manifest.provenance.trained_fleet.items()
+        for number in range(count)
+    }
+    engine = FleetEngine(bundle, agents, device="cpu")
+    chance = np.random.default_rng(seed)
+    greatest, same, choices = 0.0, 0, 0
+    for _ in range(trials):
+        observations = {
+            name: draw_observation(bundle.manifest.contract.kind(kind), chance) for name, kind in agents.items()
+        }
+        answer = engine.decide(observations)
+        chosen, messages, logits = decide_on_board(bundle, agents, observations)
+        for name in agents:
+            legal = observations[name].mask
+            greatest = max(greatest, float(np.abs(logits[name][legal] - answer.logits[name][legal]).max()))
+        if messages.size:
+            greatest = max(greatest, float(np.abs(messages - answer.messages).max()))
+        same += sum(chosen[name] == answer.choices[name] for name in agents)
+        choices += len(agents)
+    if greatest > TOLERANCE:
+        raise BundleError(f"{path}: on board and engine differ by {greatest:.2e}; wanted at most {TOLERANCE:.0e}.")
+    return Verification(bundle, trials, greatest, same, choices)
+
+
+def decide_on_board(
+    bundle: Bundle, agents: dict[str, str], observations: dict[str, Observation]
+) -> tuple[dict[str, int], np.ndarray, dict[str, np.ndarray]]:
+    """Play one decision with one on-board policy per agent and a perfect channel.
+
+    Returns:
+        Choices by name, messages [K, N, M], logits by name [C].
+    """
+    policies = {name: OnboardPolicy(bundle, kind) for name, kind in agents.items()}
+    spoken = {name: policy.begin(observations[name]) for name, policy in policies.items()}
+    rounds = []
+    for _ in range(bundle.manifest.contract.rounds):
+        rounds.append(np.stack([spoken[name] for name in agents]))
+        spoken = {name: policy.hear(_hear(name, agents, observations, spoken)) for name, policy in policies.items()}
+    chosen = {name: policy.choose() for name, policy in policies.items()}
+    return chosen, np.array(rounds, np.float32), {name: policy.judge() for name, policy in policies.items()}
+
+
+def _hear(
+    receiver: str, agents: dict[str, str], observations: dict[str, Observation], spoken: dict[str, np.ndarray]
+) -> Heard:
+    others = [name for name in agents if name != receiver]
+    return Heard(
+        np.stack([spoken[name] for name in others]),
+        np.zeros(len(others), np.float32),
+        np.ones(len(others), bool),
+        np.array([observations[name].position for name in others], np.float32),
+        tuple(agents[name] for name in others),
+    )
+
+
+def draw_observation(kind: Kind, chance: np.random.Generator) -> Observation:
+    """A random observation within the contract's ranges, anywhere on a 30 m by 20 m floor."""
+    centre, half = kind.scale()
+    vector = centre + half * chance.uniform(-1, 1, centre.shape)
+    centre, half = kind.scale(of_candidate=True)
+    candidates = centre + half * chance.uniform(-1, 1, (kind.candidates, *centre.shape))
+    mask = chance.random(kind.candidates) < 0.5
+    mask[0] = True
+    position = (float(chance.uniform(0, 30)), float(chance.uniform(0, 20)), float(chance.uniform(-np.pi, np.pi)))
+    return Observation(vector.astype(np.float32), candidates.astype(np.float32), mask, position)

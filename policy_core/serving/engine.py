@@ -1,0 +1,121 @@
+"""A bundle for a whole fleet: all agents' observations through all K rounds in one batched forward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from policy_core.agents.fleet_policy import choose_greedily
+from policy_core.agents.senses import KindSenses, Senses
+from policy_core.comm.channel import Links, choose_neighbours
+from policy_core.export.bundle import Bundle
+from policy_core.serving.onboard import check_observation
+from policy_core.serving.policy import Observation
+
+
+class FleetAnswer(NamedTuple):
+    """One tick's decisions; agents without an observation are absent."""
+
+    choices: dict[str, int]  # candidate index by agent name
+    messages: np.ndarray  # [K, N, M] in fleet order; zeros where absent
+    seconds: float  # from observations to answer
+    logits: dict[str, np.ndarray]  # by agent name [C], -inf where illegal
+
+
+class FleetEngine:
+    """Runs one fleet policy for named agents.
+
+    Args:
+        bundle: the policy.
+        agents: kind of every agent by name, in fleet order.
+        device: cpu, cuda, or auto (CUDA where there is one).
+
+    Raises:
+        ContractError: an agent's kind is not in the bundle's contract.
+    """
+
+    def __init__(self, bundle: Bundle, agents: Mapping[str, str], device: str = "auto") -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.protocol_id = bundle.protocol_id
+        self._policy = bundle.policy.to(self.device)
+        self._contract = bundle.manifest.contract
+        self._agents = dict(agents)
+        for kind in self._agents.values():
+            self._contract.kind(kind)
+        names = list(self._agents)
+        self._members = {
+            kind: [name for name in names if self._agents[name] == kind]
+            for kind in self._contract.kinds
+            if kind in self._agents.values()
+        }
+        grouped = [name for members in self._members.values() for name in members]
+        self._fleet_order = np.array([grouped.index(name) for name in names])  # place in the batch of each agent
+        self._batch_order = np.array([names.index(name) for name in grouped])
+        self._grouped = grouped
+
+    @torch.inference_mode()
+    def decide(self, observations: Mapping[str, Observation], heard: np.ndarray | None = None) -> FleetAnswer:
+        """Decide for all agents that sent an observation.
+
+        Args:
+            observations: by agent name; agents that are missing neither speak nor choose.
+            heard: who hears whom [K, receiver, sender] bool in fleet order; None: everybody within radio range.
+
+        Raises:
+            ContractError: an observation does not fit the contract; the text names agent and field.
+        """
+        began = time.perf_counter()
+        senses = self._gather(observations)
+        adjacency = choose_neighbours(senses.position, senses.alive, self._policy.channel.radio_range).unsqueeze(1)
+        adjacency = adjacency.expand(-1, self._contract.rounds, -1, -1)
+        if heard is not None:
+            asked = np.ascontiguousarray(heard[:, self._batch_order][:, :, self._batch_order])
+            adjacency = adjacency & torch.from_numpy(asked).to(self.device)
+        age = torch.zeros(adjacency.shape, device=self.device)
+        answer = self._policy(senses, Links(adjacency, age))
+        chosen = choose_greedily(answer.logits)[0].cpu().numpy()
+        logits = [row for kind in answer.logits.values() for row in kind[0].cpu().numpy()]
+        alive = senses.alive[0].cpu().numpy()
+        messages = np.zeros((self._contract.rounds, len(self._agents), self._contract.message_size), np.float32)
+        for r, message in enumerate(answer.messages):
+            messages[r] = (message[0] * senses.alive[0].unsqueeze(-1)).cpu().numpy()[self._fleet_order]
+        present = [row for row in range(len(self._grouped)) if alive[row]]
+        return FleetAnswer(
+            {self._grouped[row]: int(chosen[row]) for row in present},
+            messages,
+            time.perf_counter() - began,
+            {self._grouped[row]: logits[row] for row in present},
+        )
+
+    def _gather(self, observations: Mapping[str, Observation]) -> Senses:
+        """One batch of the whole fleet [1, N, ...]; absent agents are dead and may only choose candidate 0."""
+        kinds: dict[str, KindSenses] = {}
+        for label, members in self._members.items():
+            kind = self._contract.kinds[label]
+            vector = np.zeros((1, len(members), kind.observation_size), np.float32)
+            candidates = np.zeros((1, len(members), kind.candidates, kind.candidate_size), np.float32)
+            mask = np.zeros((1, len(members), kind.candidates), bool)
+            mask[..., 0] = True
+            for row, name in enumerate(members):
+                observation = observations.get(name)
+                if observation is not None:
+                    check_observation(kind, observation, name)
+                    vector[0, row], candidates[0, row], mask[0, row] = observation[:3]
+            kinds[label] = KindSenses(*(torch.from_numpy(part).to(self.device) for part in (vector, candidates, mask)))
+        position = np.zeros((1, len(self._grouped), 3), np.float32)
+        for row, name in enumerate(self._grouped):
+            if name in observations:
+                position[0, row] = observations[name].position
+        alive = np.array([[name in observations for name in self._grouped]])
+        return Senses(
+            kinds,
+            torch.from_numpy(position).to(self.device),
+            torch.from_numpy(alive).to(self.device),
+            torch.zeros((1, 0), device=self.device),
+        )

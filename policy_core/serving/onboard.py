@@ -1,0 +1,115 @@
+"""A bundle on one agent: the modules of training, for a batch of one receiver and its J neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policy_core.agents.actor import Legal
+from policy_core.comm.attention import describe_edges, relate
+from policy_core.comm.channel import choose_neighbours
+from policy_core.contract import ContractError, Kind
+from policy_core.export.bundle import Bundle
+from policy_core.serving.policy import Heard, Observation
+
+
+class OnboardPolicy:
+    """Implements AgentPolicy for one agent; deterministic, the best candidate is always chosen."""
+
+    def __init__(self, bundle: Bundle, kind: str) -> None:
+        """Take the part of a bundle that this kind of agent needs, and keep torch to one thread in this process.
+
+        Raises:
+            ContractError: the bundle knows no such kind.
+        """
+        torch.set_num_threads(1)
+        self.protocol_id = bundle.protocol_id
+        self._policy = bundle.policy
+        self._contract = bundle.manifest.contract
+        self._kind = self._contract.kind(kind)
+        self._label = kind
+        self._actor = self._policy.actors[kind]
+        self._silence = np.zeros(self._contract.message_size, np.float32)
+        self._sender_kinds: tuple[tuple[str, ...], Tensor] = ((), torch.empty(0, dtype=torch.int64))
+        self._round = 0
+
+    @torch.inference_mode()
+    def begin(self, observation: Observation) -> np.ndarray:
+        """Encode what is sensed; the message of round 1 [M].
+
+        Raises:
+            ContractError: a shape differs from the contract, a value is not finite, or no candidate is legal.
+        """
+        check_observation(self._kind, observation, self._label)
+        vector, candidates, mask = (torch.from_numpy(np.asarray(part)).unsqueeze(0) for part in observation[:3])
+        self._legal = Legal.of(mask.unsqueeze(0))
+        self._position = torch.tensor([[observation.position]], dtype=torch.float32)
+        self._hidden, self._embedded = self._actor.encoder(
+            vector.unsqueeze(0).float(), candidates.unsqueeze(0).float(), self._legal
+        )
+        self._round = 0
+        return self._speak() if self._contract.rounds else self._silence
+
+    @torch.inference_mode()
+    def hear(self, heard: Heard) -> np.ndarray | None:
+        """Read a round; the message of the next [M], or None after the last."""
+        layer = self._policy.comm[self._round]
+        position = torch.from_numpy(np.ascontiguousarray(heard.position, np.float32)).unsqueeze(0)
+        reach = self._policy.channel.radio_range
+        everybody = torch.cat((self._position, position), dim=1)
+        is_near = choose_neighbours(everybody, torch.ones(everybody.shape[:2], dtype=torch.bool), reach)[:, :1, 1:]
+        pose = relate(self._position, position, reach)
+        age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
+        self._hidden = layer.read(
+            self._hidden,
+            torch.from_numpy(np.ascontiguousarray(heard.messages, np.float32)).unsqueeze(0),
+            self._indices(heard.kind),
+            describe_edges(pose, age, self._contract.tick),
+            torch.from_numpy(np.asarray(heard.present)).view(1, 1, -1) & is_near,
+        )
+        self._round += 1
+        return self._speak() if self._round < self._contract.rounds else None
+
+    def choose(self) -> int:
+        """The best legal candidate; ties go to the lower index."""
+        return int(self.judge().argmax())
+
+    @torch.inference_mode()
+    def judge(self) -> np.ndarray:
+        """Logits of all candidates [C], -inf where illegal."""
+        return self._actor.pointer(self._hidden, self._embedded, self._legal).view(-1).numpy()
+
+    def _speak(self) -> np.ndarray:
+        return self._policy.comm[self._round].speak(self._hidden).view(-1).numpy()
+
+    def _indices(self, kinds: tuple[str, ...]) -> Tensor:
+        if kinds != self._sender_kinds[0]:
+            self._sender_kinds = (kinds, torch.tensor([self._policy.kind_index[name] for name in kinds]))
+        return self._sender_kinds[1]
+
+
+def check_observation(kind: Kind, observation: Observation, label: str) -> None:
+    """Hold an observation against the contract.
+
+    Raises:
+        ContractError: a shape differs, a value is not finite (the text names the field), or nothing is legal.
+    """
+    shapes = ((kind.observation_size,), (kind.candidates, kind.candidate_size), (kind.candidates,))
+    for name, part, wanted in zip(Observation._fields, observation, shapes, strict=False):
+        if np.shape(part) != wanted:
+            raise ContractError(f"{label}.{name}: shape {np.shape(part)}; the contract wants {wanted}")
+    if not observation.mask.any():
+        raise ContractError(f"{label}.mask: no candidate is legal; candidate 0 (nothing, carry on) always is")
+    if not np.isfinite(observation.position).all():
+        raise ContractError(f"{label}.position: saw {observation.position}; wanted finite numbers")
+    legal = observation.candidates[observation.mask]
+    for fields, values in ((kind.observation, observation.vector[None]), (kind.candidate, legal)):
+        if np.isfinite(values).all():
+            continue
+        start = 0
+        for field in fields:
+            seen = values[:, start : start + field.size]
+            if not np.isfinite(seen).all():
+                raise ContractError(f"{label}: field '{field.name}' is {seen.tolist()} ({field.unit}); wanted finite")
+            start += field.size

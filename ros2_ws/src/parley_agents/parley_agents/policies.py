@@ -1,0 +1,79 @@
+"""From what a run asks for to what decides on one agent, with the inbox that keeps what the others say."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from parley_bringup.fleet import Fleet
+from policy_core.config import ConfigError
+from policy_core.contract import Contract
+from policy_core.serving.inbox import Inbox
+from policy_core.serving.policy import AgentPolicy
+from sim.warehouse.baselines import make_baseline
+from sim.warehouse.settings import WarehouseSettings
+
+if TYPE_CHECKING:
+    from policy_core.export.bundle import Bundle
+
+BUNDLE = "bundle:"
+_opened: dict[tuple[str, str], Bundle] = {}  # by path and contract digest: agents of one process share the weights
+
+
+class Decider(NamedTuple):
+    """One agent's policy, and the protocol it speaks."""
+
+    policy: AgentPolicy
+    inbox: Inbox
+    protocol_id: int
+    radio_range: float  # m; farther neighbours are masked. inf where the policy masks them itself
+
+
+def open_policy(
+    wish: str, contract: Contract, fleet: Fleet, agent: str, warehouse: WarehouseSettings, seed: int, max_age: float
+) -> Decider:
+    """The policy named by `wish`: greedy, contract-net, random or bundle:DIRECTORY.
+
+    A message may be up to `max_age` (s) old when it comes.
+
+    Raises:
+        ConfigError: an unknown name, or a bundle that is missing, corrupt or made for another contract.
+    """
+    kinds = dict(zip(fleet.names, fleet.kinds, strict=True))
+    kind = kinds.pop(agent)
+    policy: AgentPolicy
+    if wish.startswith(BUNDLE):
+        from policy_core.serving.onboard import OnboardPolicy  # torch takes a second to load; baselines do without
+
+        bundle = open_bundle(wish, contract)
+        policy, protocol_id, reach = OnboardPolicy(bundle, kind), bundle.protocol_id, math.inf
+    else:
+        policy = make_baseline(wish, contract, kind, fleet.of_kind(kind).index(agent), seed)
+        protocol_id, reach = baseline_protocol(wish, contract), warehouse.radio.range
+    return Decider(policy, Inbox(kinds, contract.message_size, protocol_id, max_age), protocol_id, reach)
+
+
+def open_bundle(wish: str, contract: Contract) -> Bundle:
+    """The checked bundle of `bundle:DIRECTORY`, read once per process.
+
+    Raises:
+        ConfigError: it is missing, corrupt or made for another contract.
+    """
+    from policy_core.export.bundle import BundleError, read_bundle
+
+    path = wish.removeprefix(BUNDLE)
+    known = _opened.get((path, contract.digest()))
+    if known is None:
+        try:
+            known = read_bundle(path, contract)
+        except BundleError as error:
+            raise ConfigError(str(error)) from None
+        _opened[(path, contract.digest())] = known
+    return known
+
+
+def baseline_protocol(name: str, contract: Contract) -> int:
+    """Protocol id of a baseline: a digest of its name and the contract, unsigned 64 bits."""
+    digest = hashlib.sha256(f"{name} {contract.digest()}".encode()).digest()
+    return int.from_bytes(digest[:8], "little")

@@ -1,0 +1,143 @@
+"""`parley eval`: policies side by side in the batched world, on the same seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.paths import home
+from parley_bringup.report.context import checked_out_commit
+from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, choose_speed, read_plan
+from policy_core.contract import read_contract
+from policy_core.export.bundle import read_bundle
+from policy_core.serving.onboard import OnboardPolicy
+from sim.fast.env import FastWarehouse, Streams
+from sim.fast.evaluate import MakePolicy, play
+from sim.warehouse.baselines import BASELINES, make_baseline
+from sim.warehouse.order_replay import replay
+from sim.warehouse.orders import generate, read_order_settings
+from sim.warehouse.routes import build_tables
+from sim.warehouse.settings import read_warehouse
+
+SHOWN = {
+    "orders_per_hour": "orders/h",
+    "lines_per_hour": "lines/h",
+    "on_time_share": "on time",
+    "late_s": "late (s)",
+    "defects_shipped": "defects",
+    "over_orders": "over-orders",
+    "claim_conflicts": "conflicts",
+    "blocked_s": "blocked (s)",
+    "reward": "reward",
+}
+
+
+def evaluate(
+    policy: Annotated[
+        list[str] | None, typer.Option(help="random, greedy, contract-net or bundle:FOLDER; may be given several times.")
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="All baselines and the bundle, also silenced.")] = False,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map. Default: ours.")] = None,
+    orders: Annotated[Path | None, typer.Option(help="CSV file or folder to replay. Default: the generator.")] = None,
+    order_speed: Annotated[str, typer.Option(help="Real seconds per simulated second, or auto.")] = "auto",
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="Simulated minutes of each episode.")] = 10.0,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Episodes, seeds 0 to N - 1.")] = 5,
+    forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
+    loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure policies in the batched world over several seeds.
+
+    The same seed gives every policy the same orders, stock, defects and lead times. Figures are means with 95 %
+    bootstrap intervals over the seeds; per-seed figures are in the JSON.
+    """
+    names = list(policy or [])
+    if compare or not names:
+        names += [*BASELINES, "bundle", "bundle, silenced"]
+    contract = read_contract(home() / "config" / "contract.yaml")
+    settings = read_warehouse(home() / "config" / "warehouse.yaml")
+    stream, popularity = _orders(orders, order_speed)
+    world = FastWarehouse(
+        1, forklifts, minutes * 60.0, build_tables(read_plan(map_file)), settings, contract, stream, popularity
+    )
+    results: dict[str, list[dict[str, float]]] = {}
+    console = Console()
+    for name in dict.fromkeys(names):
+        make = _maker(name, world)
+        results[name] = [
+            play(
+                world,
+                make(seed),
+                seed,
+                reach=settings.radio.range,
+                loss=loss,
+                is_silenced=name.endswith("silenced"),
+            )
+            for seed in track(range(seeds), name.ljust(20), console=console, transient=True)
+        ]
+    console.print(_table(results))
+    write_json(
+        json_file,
+        {
+            "map": str(map_file or world.tables.place_type.shape[0]),
+            "orders": str(orders or "generator"),
+            "minutes": minutes,
+            "forklifts": forklifts,
+            "loss": loss,
+            "commit": checked_out_commit(home()),
+            "runs": results,
+        },
+    )
+
+
+def _orders(path: Path | None, speed: str) -> tuple[Streams, np.ndarray]:
+    settings = read_order_settings(home() / "config" / "orders.yaml")
+    popularity = np.asarray(settings.popularity, float)
+    if path is None:
+        return lambda rng, duration: generate(settings, int(rng.integers(2**31)), duration), popularity
+    source = Path(checked_orders(path))
+    pace = choose_speed(speed)
+    return lambda rng, duration: replay(source, settings, pace or "auto", duration)[0], popularity
+
+
+def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
+    """For a seed, what makes each agent's policy."""
+    plain = name.removesuffix(", silenced")
+    if plain.startswith("bundle"):
+        folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
+        bundle = read_bundle(folder, world.contract)
+        return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind)
+    choose_one("policy", plain, (*BASELINES, "bundle:FOLDER"))
+    return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
+
+
+def _table(results: dict[str, list[dict[str, float]]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="bold")
+    table.add_column("policy")
+    for label in SHOWN.values():
+        table.add_column(label, justify="right")
+    for name, runs in results.items():
+        cells = []
+        for key in SHOWN:
+            values = np.array([run[key] for run in runs])
+            low, high = _interval(values)
+            digits = 2 if key == "on_time_share" else 1
+            cells.append(f"{values.mean():.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
+        table.add_row(name, *cells)
+    return table
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over seeds."""
+    draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return float(low), float(high)

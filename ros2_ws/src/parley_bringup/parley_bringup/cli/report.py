@@ -1,0 +1,34 @@
+"""`parley report`: figures and numbers of a run, made again from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.report.build import build
+from parley_bringup.report.tables import kpi_table, process_table
+
+
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder, as `parley demo` leaves it.")],
+    json_file: JsonFile = None,
+) -> None:
+    """Make figures and KPI table from a run folder again, also of a run that was interrupted."""
+    show_report(Console(), run_dir, json_file)
+
+
+def show_report(console: Console, run_dir: Path, json_file: Path | None) -> None:
+    """Build the report of one run and print its tables."""
+    made = build(run_dir)
+    console.print(kpi_table([made.summary]))
+    if made.summary.processes:
+        console.print(process_table(made.summary.processes))
+    for note in made.notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
+    result = {"run_dir": run_dir, "summary": made.summary.model_dump(mode="json"), "files": made.files}
+    write_json(json_file, {**result, "notes": made.notes})

@@ -1,0 +1,136 @@
+"""What a person may choose for a run, checked the same way by the command line and the launch files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from parley_bringup.fleet import Fleet
+from parley_bringup.nodes import RunOptions
+from parley_bringup.paths import home
+from parley_bringup.report.context import AgentEntry, RunContext, checked_out_commit, installed_versions
+from policy_core.config import ConfigError, read_yaml
+from policy_core.contract import read_contract
+from sim.warehouse.floorplan import FloorPlan, read_floorplan
+
+POLICIES = ("greedy", "contract-net", "random")
+AUTO_SPEED = 0.0  # the order speed at which a replay has as many lines an hour as the generator
+
+
+def read_plan(map_file: Path | None) -> FloorPlan:
+    """Our own floor plan, one that was given, or a map_server map imported as one.
+
+    Raises:
+        ConfigError: no such file, not a plan or map, or no room in it for a fleet.
+    """
+    path = map_file or home() / "config" / "floorplans" / "small_dc.yaml"
+    content = read_yaml(path)
+    if isinstance(content, dict) and "image" in content:
+        from sim.warehouse.maps.map_server import import_map_server
+        from sim.warehouse.maps.settings import read_import_settings
+
+        return import_map_server(path, read_import_settings(home() / "config" / "import.yaml"))
+    return read_floorplan(path)
+
+
+def checked_policy(policy: str | None) -> str:
+    """The policy's full name; None is the bundle that Parley ships. A bundle's path is made absolute.
+
+    Raises:
+        ConfigError: no such policy, or the folder is no bundle.
+    """
+    if policy is None:
+        policy = f"bundle:{home() / 'bundles' / 'demo'}"
+    if policy.startswith("bundle:"):
+        folder = Path(policy.removeprefix("bundle:")).resolve()
+        if not (folder / "manifest.yaml").is_file():
+            raise ConfigError(
+                f"policy: {folder} is no policy bundle (it has no manifest.yaml). Make one: parley export."
+            )
+        return f"bundle:{folder}"
+    return choose_one("policy", policy, (*POLICIES, "bundle:FOLDER"))
+
+
+def checked_orders(path: Path | None) -> str:
+    """The absolute path of orders that can be read, or '' for the generator.
+
+    Raises:
+        ConfigError: no such file, or no CSV file in the folder.
+    """
+    if path is None:
+        return ""
+    from sim.warehouse.order_csv import order_files
+
+    order_files(path)
+    return str(path.resolve())
+
+
+def choose_speed(text: str) -> float:
+    """A replay's speed; 'auto' is AUTO_SPEED.
+
+    Raises:
+        ConfigError: neither 'auto' nor a number above 0.
+    """
+    if text == "auto":
+        return AUTO_SPEED
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed < 1e6:
+        raise ConfigError(f"order speed: wanted 'auto' or a number above 0 (1 is real time), saw '{text}'.")
+    return speed
+
+
+def choose_one(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if value not in choices:
+        raise ConfigError(f"{name}: wanted one of {', '.join(choices)}, saw '{value}'.")
+    return value
+
+
+def choose_yes_or_no(name: str, text: str) -> bool:
+    """The meaning of true or false.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    return choose_one(name, text.lower(), ("true", "false")) == "true"
+
+
+def new_run_dir(wanted: Path | None, command: str) -> Path:
+    """Where a run will write; nothing is made yet.
+
+    Raises:
+        ConfigError: something is there already.
+    """
+    path = (wanted or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{command}").resolve()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"run folder: {path} is there already and not empty; name a new one.")
+    return path
+
+
+def write_run(fleet: Fleet, options: RunOptions, plan: FloorPlan, map_name: str) -> None:
+    """Write into the run folder what is run, and the floor plan the nodes will read."""
+    contract = read_contract(options.contract)
+    RunContext(
+        policy=options.policy,
+        agents=tuple(AgentEntry(name=agent.name, kind=agent.kind) for agent in fleet.agents),
+        seed=options.seed,
+        minutes=options.minutes,
+        rounds=contract.rounds,
+        tick=contract.tick,
+        inference=options.inference,
+        clock=options.clock,
+        fleet=str(options.fleet_file),
+        map=map_name or plan.name,
+        orders=options.orders,
+        order_speed=options.order_speed,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        commit=checked_out_commit(home()),
+        versions=installed_versions(),
+    ).write(options.run_dir, plan)

@@ -1,0 +1,81 @@
+"""Reads the files of a run and builds the world they describe, or says in words what does not fit. No ROS in here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from parley_agents.managed_node import RunSettings
+from parley_bringup.fleet import Fleet, read_fleet
+from policy_core.config import ConfigError
+from policy_core.contract import read_contract
+from sim.bullet.world import BulletWorld
+from sim.warehouse.bodies import Bodies, read_bodies
+from sim.warehouse.floorplan import FloorPlan, read_floorplan
+from sim.warehouse.settings import Motion, read_warehouse
+
+
+class WorldSetup(NamedTuple):
+    """A world and the clockwork it runs by."""
+
+    world: BulletWorld
+    plan: FloorPlan
+    bodies: Bodies
+    motion: Motion
+    steps_per_tick: int  # move steps in one decision tick
+
+
+def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
+    """Build the world of a run; forklifts stand on the plan's parking places, in fleet order.
+
+    Args:
+        run: what every node is told.
+        bodies_file: path of the body settings; empty: bodies.yaml beside the warehouse settings.
+
+    Raises:
+        ConfigError: a file is bad, or two of them do not fit together.
+    """
+    plan = read_floorplan(run.floorplan)
+    motion = read_warehouse(run.warehouse).motion
+    contract = read_contract(run.contract)
+    bodies_path = Path(bodies_file) if bodies_file else Path(run.warehouse).with_name("bodies.yaml")
+    bodies = read_bodies(bodies_path)
+    _check_limits(motion, bodies, bodies_path)
+    steps = round(contract.tick / motion.step)
+    if steps < 1 or abs(steps * motion.step - contract.tick) > 1e-9:
+        raise ConfigError(
+            f"{run.contract}: tick {contract.tick} s is no whole multiple of motion.step {motion.step} s in "
+            f"{run.warehouse}; change one of them."
+        )
+    robots = _parked(read_fleet(run.fleet, contract), plan, run)
+    world = BulletWorld(plan, robots, bodies, run.seed, motion.step, motion.dock_reach)
+    return WorldSetup(world, plan, bodies, motion, steps)
+
+
+def _check_limits(motion: Motion, bodies: Bodies, path: Path) -> None:
+    """The move skill may not want what the body cannot do."""
+    for skill, wanted, body, limit in (
+        ("cruise_speed", motion.cruise_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("dock_speed", motion.dock_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("yaw_rate", motion.yaw_rate, "forklift.max_turn_rate", bodies.forklift.max_turn_rate),
+        ("fork_high", motion.fork_high, "forks.max_height", bodies.forks.max_height),
+    ):
+        if wanted > limit:
+            raise ConfigError(f"motion.{skill} is {wanted}, but {body} in {path} is {limit}; lower the first.")
+    touch = bodies.pallet.entry_height - bodies.forks.thickness
+    if not motion.fork_low < touch < motion.fork_high:
+        raise ConfigError(
+            f"motion.fork_low {motion.fork_low} and fork_high {motion.fork_high} must lie below and above "
+            f"{touch:.3f} m, where the tines of {path} meet a pallet's deck."
+        )
+
+
+def _parked(fleet: Fleet, plan: FloorPlan, run: RunSettings) -> list[tuple[str, float, float, float]]:
+    robots = [agent.name for agent in fleet.agents if agent.kind == "forklift" and agent.backend == "sim"]
+    parking = [plan.places[index] for index in plan.of_type("parking")]
+    if len(parking) < len(robots):
+        raise ConfigError(
+            f"{run.floorplan} has {len(parking)} parking places, {run.fleet} has {len(robots)} simulated forklifts; "
+            "add parking places or take forklifts out of the fleet."
+        )
+    return [(name, place.x, place.y, place.yaw) for name, place in zip(robots, parking, strict=False)]

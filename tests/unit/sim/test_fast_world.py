@@ -1,0 +1,87 @@
+"""The fast world as the trainer meets it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.fast.evaluate import play
+from sim.warehouse.baselines import make_baseline
+from tests.unit.sim.warehouse_world import orders, world
+
+STREAM = orders(*[(20.0 * k, 20.0 * k + 200, k % 2, [k % 12, (k + 5) % 12]) for k in range(12)])
+
+
+def played(env, seed, ticks=80):
+    rng = np.random.default_rng(1)
+    observations = env.reset(seed)
+    trace = []
+    for _ in range(ticks):
+        choices = [
+            (rng.random(observations.kinds[kind].mask.shape) * observations.kinds[kind].mask).argmax(-1)
+            for kind in observations.kinds
+        ]
+        step = env.step(np.concatenate(choices, axis=1))
+        observations = step.observations
+        trace.append((step.reward.copy(), observations.position.copy()))
+    return trace
+
+
+def test_same_seed_same_run_and_worlds_do_not_share_chance():
+    env = world(STREAM, worlds=2)
+    first, second = played(env, 4), played(env, 4)
+    for (reward, position), (again, where) in zip(first, second, strict=True):
+        assert (reward == again).all() and (position == where).all()
+    assert (env.state.draw_lead[0] != env.state.draw_lead[1]).any()
+
+
+def test_observations_are_finite_fresh_and_offer_a_choice():
+    env = world(STREAM, worlds=2)
+    seen = env.reset(0)
+    for observation in seen.kinds.values():
+        assert np.isfinite(observation.vector).all() and np.isfinite(observation.candidates).all()
+        assert observation.mask[..., 0].all()
+    kept = seen.kinds["forklift"].vector.copy()
+    for _ in range(3):
+        env.step(np.ones((2, len(env.kinds)), np.int64) * 0)
+    assert (seen.kinds["forklift"].vector == kept).all(), "an earlier observation must not change under the reader"
+
+
+def test_an_episode_ends_by_truncation_with_its_kpis_and_last_observation():
+    env = world(STREAM, episode=5.0)
+    env.reset(0)
+    for tick in range(1, 6):
+        step = env.step(np.zeros((1, len(env.kinds)), np.int64))
+        assert step.truncated[0] == (tick == 5) and not step.terminated[0]
+    assert step.final is not None and len(step.kpis) == 1 and step.kpis[0]["seconds"] == 5.0
+    assert env.state.time[0] == 0.0
+
+
+def test_an_auction_beats_nearest_job_beats_chance_in_the_same_five_worlds():
+    env = world(STREAM)
+    reward = {}
+    for name in ("random", "greedy", "contract-net"):
+        runs = [
+            play(env, lambda kind, number, s=seed, n=name: make_baseline(n, env.contract, kind, number, s), seed, reach=30)
+            for seed in range(3)
+        ]
+        reward[name] = np.mean([run["lines_shipped"] for run in runs])
+    assert reward["greedy"] > 1.1 * reward["random"] and reward["contract-net"] > 1.1 * reward["random"]
+
+
+def test_a_silenced_auction_knows_less():
+    env = world(STREAM)
+
+    def conflicts(is_silenced: bool) -> float:
+        runs = [
+            play(
+                env,
+                lambda kind, number: make_baseline("contract-net", env.contract, kind, number),
+                seed,
+                reach=30,
+                is_silenced=is_silenced,
+            )
+            for seed in range(2)
+        ]
+        return float(np.sum([run["claim_conflicts"] for run in runs]))
+
+    assert conflicts(True) > conflicts(False)

@@ -1,0 +1,54 @@
+"""A one-world warehouse on the shipped floor plan, with orders written by hand: answers known in advance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from policy_core.contract import read_contract
+from sim.fast.env import FastWarehouse
+from sim.warehouse.floorplan import read_floorplan
+from sim.warehouse.orders import OrderStream
+from sim.warehouse.routes import Tables, build_tables
+from sim.warehouse.settings import SKUS, WarehouseSettings, read_warehouse
+
+CONFIG = Path(__file__).parents[3] / "config"
+
+
+def tables() -> Tables:
+    """Tables of the embedded floor plan."""
+    return build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
+
+
+def settings() -> WarehouseSettings:
+    """The shipped numbers."""
+    return read_warehouse(CONFIG / "warehouse.yaml")
+
+
+def orders(*rows: tuple[float, float, int, list[int]]) -> OrderStream:
+    """An order stream from (time, due, dock, families)."""
+    sku = np.full((len(rows), 4), -1, np.int32)
+    for row, (_, _, _, families) in enumerate(rows):
+        sku[row, : len(families)] = families
+    return OrderStream(
+        np.array([row[0] for row in rows], float),
+        np.array([row[1] for row in rows], float),
+        np.array([row[2] for row in rows], np.int32),
+        np.array([len(row[3]) for row in rows], np.int32),
+        sku,
+    )
+
+
+def world(stream: OrderStream, *, worlds: int = 1, forklifts: int = 4, episode: float = 300.0) -> FastWarehouse:
+    """A fast world that plays `stream` in every episode, with equal stock of all families."""
+    return FastWarehouse(
+        worlds,
+        forklifts,
+        episode,
+        tables(),
+        settings(),
+        read_contract(CONFIG / "contract.yaml"),
+        lambda rng, duration: stream,
+        np.ones(SKUS),
+    )
