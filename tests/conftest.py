@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +11,11 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     from parley_bringup.domain import hold_domain
+    from parley_bringup.paths import keep_caches_inside
 
+    keep_caches_inside()
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["ROS_LOG_DIR"] = tempfile.mkdtemp(prefix="parley-ros-log-")
     if "ROS_DOMAIN_ID" not in os.environ:
         domain, lock = hold_domain()
         lock.close()

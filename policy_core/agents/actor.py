@@ -16,6 +16,9 @@ SCALED_LIMIT = 3.0  # contract-scaled numbers are clipped here
 class Scale(nn.Module):
     """Scales raw values by the contract's ranges to about [-1, 1] and clips them at 3."""
 
+    offset: Tensor
+    factor: Tensor
+
     def __init__(self, kind: Kind, *, of_candidate: bool) -> None:
         """Take centre and half-width of every field from the contract."""
         super().__init__()

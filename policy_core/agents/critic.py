@@ -33,10 +33,11 @@ class Critic(nn.Module):
         self.query_key_value = nn.Linear(hidden, 3 * architecture.attention)
         self.mix_token = nn.Linear(hidden, hidden)
         self.mix_others = nn.Linear(architecture.attention, hidden, bias=False)
-        self.values = nn.ModuleDict({name: nn.Linear(hidden, 1) for name in contract.kinds})
-        for head in self.values.values():
+        heads = {name: nn.Linear(hidden, 1) for name in contract.kinds}
+        for head in heads.values():
             nn.init.orthogonal_(head.weight, gain=0.1)
             nn.init.zeros_(head.bias)
+        self.values = nn.ModuleDict(heads)
 
     def forward(self, senses: Senses) -> Tensor:
         """Normalised value of every agent [B, N]."""
@@ -60,6 +61,10 @@ class Critic(nn.Module):
 
 class ValueScale(nn.Module):
     """Running mean and spread of the returns, so that the critic's targets keep to about one."""
+
+    weight: Tensor  # how much the sums below have taken in, towards 1
+    first: Tensor
+    second: Tensor
 
     def __init__(self, memory: float = 0.99) -> None:
         """Old statistics keep this share at every update."""

@@ -6,7 +6,7 @@ kinds otherwise than in training. Gradient crosses agents: nothing is detached b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -81,7 +81,7 @@ class FleetPolicy(nn.Module):
         legal = {name: Legal.of(kind.mask) for name, kind in senses.kinds.items()}
         hidden, embedded, counts = [], {}, []
         for name, kind in senses.kinds.items():
-            state, embedded[name] = self.actors[name].encoder(kind.vector, kind.candidates, legal[name])
+            state, embedded[name] = self.actor(name).encoder(kind.vector, kind.candidates, legal[name])
             hidden.append(state)
             counts.append(state.shape[1])
         joint = torch.cat(hidden, dim=1)
@@ -89,16 +89,25 @@ class FleetPolicy(nn.Module):
         pose = relate(senses.position, senses.position, self.channel.radio_range)
         heard = torch.zeros_like(links.heard) if silence else links.heard
         messages = []
-        for r, layer in enumerate(self.comm):
+        for r in range(len(self.comm)):
+            layer = self.layer(r)
             message = layer.speak(joint)
             messages.append(message)
             edges = describe_edges(pose, links.age[:, r], self.contract.tick)
             joint = layer.read(joint, message.detach() if detach_messages else message, kinds, edges, heard[:, r])
         logits = {
-            name: self.actors[name].pointer(state, embedded[name], legal[name])
+            name: self.actor(name).pointer(state, embedded[name], legal[name])
             for name, state in zip(senses.kinds, joint.split(counts, dim=1), strict=True)
         }
         return Answer(logits, messages)
+
+    def actor(self, kind: str) -> Actor:
+        """What is special to a kind."""
+        return cast(Actor, self.actors[kind])
+
+    def layer(self, round_index: int) -> MessageLayer:
+        """The message layer of a round, counted from 0."""
+        return cast(MessageLayer, self.comm[round_index])
 
     def kind_indices(self, names: list[str], counts: list[int], device: torch.device) -> Tensor:
         """Kind index of every agent [N], for so many agents of each named kind."""

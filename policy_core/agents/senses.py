@@ -32,6 +32,10 @@ class Senses(NamedTuple):
         kinds = {name: KindSenses(*(change(part) for part in kind)) for name, kind in self.kinds.items()}
         return Senses(kinds, change(self.position), change(self.alive), change(self.state))
 
+    def select(self, rows: Tensor | slice) -> Senses:
+        """The fleets at these places of the first axis."""
+        return self.map(lambda part: part[rows])
+
     def may_choose(self) -> Tensor:
         """Whether each agent has a real choice: alive, and more than one legal candidate [B, N] bool."""
         legal = torch.cat([kind.mask.sum(-1) for kind in self.kinds.values()], dim=-1)

@@ -11,9 +11,8 @@ from pathlib import Path
 from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.contract import Contract
 from policy_core.export.bundle import BundleError, Manifest, Provenance, write_bundle
-from policy_core.ppo.checkpoint import read_checkpoint, read_newest
+from policy_core.ppo.checkpoint import BEST, read_checkpoint, read_newest
 from policy_core.ppo.settings import TrainingSettings
-from policy_core.ppo.train import BEST
 
 
 def export_run(source: Path, target: Path, *, replace: bool = False) -> Manifest:

@@ -72,7 +72,8 @@ def decide_on_board(
     rounds = []
     for _ in range(bundle.manifest.contract.rounds):
         rounds.append(np.stack([spoken[name] for name in agents]))
-        spoken = {name: policy.hear(_hear(name, agents, observations, spoken)) for name, policy in policies.items()}
+        replies = {name: policy.hear(_hear(name, agents, observations, spoken)) for name, policy in policies.items()}
+        spoken = {name: reply for name, reply in replies.items() if reply is not None}
     chosen = {name: policy.choose() for name, policy in policies.items()}
     return chosen, np.array(rounds, np.float32), {name: policy.judge() for name, policy in policies.items()}
 

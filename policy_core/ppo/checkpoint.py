@@ -16,6 +16,7 @@ import torch
 
 FORMAT = 1
 PATTERN = "checkpoint-*.pt"
+BEST = "best.pt"  # of the weights with the best evaluation
 
 
 class CheckpointError(RuntimeError):
@@ -89,7 +90,7 @@ def read_newest(folder: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         CheckpointError: there is none.
     """
-    faults = []
+    faults: list[str] = []
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             return read_checkpoint(path), faults

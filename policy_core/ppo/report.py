@@ -1,4 +1,4 @@
-"""Showing a training run: TensorBoard scalars, and a progress bar or, where there is no terminal, plain lines."""
+"""Showing a training run: TensorBoard scalars, and a live display or, where there is no terminal, plain lines."""
 
 from __future__ import annotations
 
@@ -7,41 +7,54 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
 LINE_EVERY = 15.0  # s between plain lines
+SHOWN = {  # name in the log: words and format on the screen
+    "frames per second": "{:,.0f} frames/s",
+    "episode/return": "return {:.2f}",
+    "reward per tick": "reward/tick {:.4f}",
+    "kl": "KL {:.4f}",
+    "entropy": "entropy {:.2f}",
+    "explained variance": "EV {:.2f}",
+    "gradient through messages round 1": "message gradient {:.1e}",
+}
 
 
 class Report:
     """What the person at the screen, and TensorBoard, get to see."""
 
-    def __init__(self, folder: Path, iterations: int, done: int, console: Console) -> None:
-        """Log below `folder`; `done` iterations of `iterations` lie behind."""
+    def __init__(self, folder: Path, iterations: int, done: int, frames_each: int, console: Console) -> None:
+        """Log below `folder`; `done` iterations of `iterations` lie behind, of so many agent frames each."""
         self.console = console
-        self.writer = SummaryWriter(str(folder), purge_step=done)
+        self.writer = SummaryWriter(str(folder), purge_step=done * frames_each + 1 if done else None)
         self.iterations = iterations
         self.progress = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
-            disable=not console.is_terminal,
         )
-        self.task = self.progress.add_task("training", total=iterations, completed=done, told="")
+        self.task = self.progress.add_task("training", total=iterations, completed=done)
+        self.live = Live(self.progress, console=console, refresh_per_second=2)
         self.told_at = 0.0
         self.started, self.started_from = time.monotonic(), done
 
     @contextmanager
     def shown(self) -> Iterator[Report]:
-        """Keep the bar on screen, and close the log at the end."""
+        """Keep the display on screen, and close the log at the end."""
         try:
-            with self.progress:
+            if self.console.is_terminal:
+                with self.live:
+                    yield self
+            else:
                 yield self
         finally:
             self.writer.close()
@@ -50,19 +63,14 @@ class Report:
         """Log the figures of an iteration and move the bar."""
         for name, figure in figures.items():
             self.writer.add_scalar(name, figure, frames)
-        words = [f"{figures['frames per second']:,.0f} frames/s"]
-        words += [f"return {figures['episode/return']:.2f}"] if "episode/return" in figures else []
-        words += [f"reward/tick {figures['reward per tick']:.4f}"]
-        words += [f"KL {figures['kl']:.4f}", f"entropy {figures['entropy']:.2f}"] if "kl" in figures else []
-        words += [f"EV {figures['explained variance']:.2f}"]
-        told = "  ".join(words)
-        self.progress.update(self.task, completed=number, told=told)
+        told = "  ".join(words.format(figures[name]) for name, words in SHOWN.items() if name in figures)
+        self.progress.update(self.task, completed=number)
+        self.live.update(Group(self.progress, Text(told, style="dim")))
         now = time.monotonic()
         if not self.console.is_terminal and (now - self.told_at > LINE_EVERY or number == self.iterations):
             self.told_at = now
             left = (now - self.started) / (number - self.started_from) * (self.iterations - number)
-            line = f"{number}/{self.iterations}  {told}  left {left / 60:.1f} min"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.say(f"{number}/{self.iterations}  {told}  left {left / 60:.1f} min")
 
     def say(self, text: str) -> None:
         """A line above the bar."""

@@ -118,7 +118,7 @@ class Collector:
                 "observations; a truncated episode needs them for its bootstrap value"
             )
         worlds = torch.from_numpy(np.flatnonzero(truncated)).to(self.device)
-        return Final(tick, worlds, sense(final, self.device).map(lambda part: part[worlds]))
+        return Final(tick, worlds, sense(final, self.device).select(worlds))
 
     def _close(self, reward: np.ndarray, ended: np.ndarray, kpis: list[dict[str, float]]) -> list[dict[str, float]]:
         """Count the running episodes on; give the ended ones' figures."""

@@ -50,7 +50,7 @@ class Batch(NamedTuple):
         """The samples at these indices."""
         parts = (self.actions, self.log_probability, self.advantage, self.value, self.target, self.chooses, self.alive)
         links = Links(self.links.heard[index], self.links.age[index])
-        return Batch(self.senses.map(lambda part: part[index]), links, *(part[index] for part in parts))
+        return Batch(self.senses.select(index), links, *(part[index] for part in parts))
 
 
 class Learner(NamedTuple):
@@ -199,10 +199,13 @@ def _descend(
 
 
 def _values(critic: Critic, senses: Senses) -> Tensor:
-    """Normalised values [T, E, N], a few ticks at a time to stay in the cache."""
-    parts = []
-    for start in range(0, senses.alive.shape[0], 8):
-        piece = senses.map(lambda part, start=start: part[start : start + 8])
-        values = critic(piece.map(lambda part: part.flatten(0, 1)))
-        parts.append(values.unflatten(0, piece.alive.shape[:2]))
-    return torch.cat(parts)
+    """Normalised values [T, E, N], some ticks at a time to stay in the cache."""
+    ticks, worlds = senses.alive.shape[:2]
+    flat = senses.map(lambda part: part.flatten(0, 1))
+    values = [critic(flat.select(rows)) for rows in _pieces(ticks * worlds, 512)]
+    return torch.cat(values).unflatten(0, (ticks, worlds))
+
+
+def _pieces(samples: int, size: int) -> Iterator[slice]:
+    for start in range(0, samples, size):
+        yield slice(start, start + size)

@@ -29,7 +29,7 @@ class OnboardPolicy:
         self._contract = bundle.manifest.contract
         self._kind = self._contract.kind(kind)
         self._label = kind
-        self._actor = self._policy.actors[kind]
+        self._actor = self._policy.actor(kind)
         self._silence = np.zeros(self._contract.message_size, np.float32)
         self._sender_kinds: tuple[tuple[str, ...], Tensor] = ((), torch.empty(0, dtype=torch.int64))
         self._round = 0
@@ -54,7 +54,7 @@ class OnboardPolicy:
     @torch.inference_mode()
     def hear(self, heard: Heard) -> np.ndarray | None:
         """Read a round; the message of the next [M], or None after the last."""
-        layer = self._policy.comm[self._round]
+        layer = self._policy.layer(self._round)
         position = torch.from_numpy(np.ascontiguousarray(heard.position, np.float32)).unsqueeze(0)
         reach = self._policy.channel.radio_range
         everybody = torch.cat((self._position, position), dim=1)
@@ -81,7 +81,7 @@ class OnboardPolicy:
         return self._actor.pointer(self._hidden, self._embedded, self._legal).view(-1).numpy()
 
     def _speak(self) -> np.ndarray:
-        return self._policy.comm[self._round].speak(self._hidden).view(-1).numpy()
+        return self._policy.layer(self._round).speak(self._hidden).view(-1).numpy()
 
     def _indices(self, kinds: tuple[str, ...]) -> Tensor:
         if kinds != self._sender_kinds[0]:
@@ -95,10 +95,15 @@ def check_observation(kind: Kind, observation: Observation, label: str) -> None:
     Raises:
         ContractError: a shape differs, a value is not finite (the text names the field), or nothing is legal.
     """
-    shapes = ((kind.observation_size,), (kind.candidates, kind.candidate_size), (kind.candidates,))
-    for name, part, wanted in zip(Observation._fields, observation, shapes, strict=False):
-        if np.shape(part) != wanted:
-            raise ContractError(f"{label}.{name}: shape {np.shape(part)}; the contract wants {wanted}")
+    wanted = {
+        "vector": (kind.observation_size,),
+        "candidates": (kind.candidates, kind.candidate_size),
+        "mask": (kind.candidates,),
+    }
+    for name, shape in wanted.items():
+        seen = getattr(observation, name).shape
+        if seen != shape:
+            raise ContractError(f"{label}.{name}: shape {seen}; the contract wants {shape}")
     if not observation.mask.any():
         raise ContractError(f"{label}.mask: no candidate is legal; candidate 0 (nothing, carry on) always is")
     if not np.isfinite(observation.position).all():
@@ -109,7 +114,7 @@ def check_observation(kind: Kind, observation: Observation, label: str) -> None:
             continue
         start = 0
         for field in fields:
-            seen = values[:, start : start + field.size]
-            if not np.isfinite(seen).all():
-                raise ContractError(f"{label}: field '{field.name}' is {seen.tolist()} ({field.unit}); wanted finite")
+            part = values[:, start : start + field.size]
+            if not np.isfinite(part).all():
+                raise ContractError(f"{label}: field '{field.name}' is {part.tolist()} ({field.unit}); wanted finite")
             start += field.size

@@ -148,6 +148,10 @@ def build_workspace(sourced: str | None) -> None:
         print(log.read_text(encoding="utf-8", errors="replace")[-6000:], file=sys.stderr)
         raise SetupError("colcon could not build ros2_ws (its last lines are above, all of them in ros2_ws/log)")
     link_modules()
+    if sourced is not None:
+        site = next(VENV.glob("lib/python3*/site-packages"))
+        shutil.copy(WORKSPACE / "setup" / "parley_libraries.py", site / "parley_libraries.py")
+        _write(site / "parley_libraries.pth", "import parley_libraries\n")
     _write(stamp, state)
 
 

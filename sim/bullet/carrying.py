@@ -86,6 +86,7 @@ class Carrying:
             physicsClientId=self._client,
         )
         pybullet.changeConstraint(grip, maxForce=self._hold, physicsClientId=self._client)
+        self._set_friction(robot, 0.0)
         return int(grip)
 
     def _release(self, robot: str, load: Load) -> None:

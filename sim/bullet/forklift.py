@@ -76,7 +76,7 @@ class Forklift:
         self._stood = 0  # move ticks
         self._lift_target = math.nan  # m; told by the first command
         self._start = start
-        self._urdf = forklift_urdf(name, bodies.forklift, bodies.forks, colour)
+        self._urdf = forklift_urdf(name, bodies, colour)
         self.body = self._load()
         self.pose = Pose(*start, 0.0, 0.0)
         self.joints = JointStates((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.bullet import groups
-from sim.warehouse.bodies import ForkliftBody, Forks
+from sim.warehouse.bodies import Bodies
 
 JOINTS = ("left_wheel_joint", "right_wheel_joint", "fork_joint")
 LINKS = {-1: groups.CHASSIS, 0: groups.WHEELS, 1: groups.WHEELS, 2: groups.FORKS}  # Bullet link number: group
@@ -16,7 +16,7 @@ CASTER_GAP = 0.002  # m above the floor while level: a truck stands on its wheel
 Triple = tuple[float, float, float]
 
 
-def forklift_urdf(name: str, truck: ForkliftBody, forks: Forks, colour: Triple) -> str:
+def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
     """URDF of one forklift; base_link lies on the floor below the middle of the driven axle, x towards the forks.
 
     Wheels touch the floor as spheres: one contact point each, exactly `track` apart, so turning needs no scrubbing.
@@ -24,13 +24,14 @@ def forklift_urdf(name: str, truck: ForkliftBody, forks: Forks, colour: Triple) 
     that a solver of few iterations lets it creep. Casters belong to the chassis, which is frictionless: they slide
     where a real one rolls.
     """
+    truck, forks = bodies.forklift, bodies.forks
     half, radius = 0.5 * truck.length, truck.wheel_radius
     mast, post = 0.06, 0.05
     tall = truck.mast_height - CLEARANCE
     chassis = (truck.length - mast, truck.width, truck.height - CLEARANCE)
     chassis_at = (-0.5 * mast, 0.0, CLEARANCE + 0.5 * chassis[2])
     mast_at = (half - 0.5 * mast, 0.0, CLEARANCE + 0.5 * tall)
-    casters = [(end, 0.0, CASTER_RADIUS + CASTER_GAP) for end in (half - 0.08, 0.08 - half)]
+    casters = [(end, 0.0, CASTER_RADIUS + CASTER_GAP) for end in (half - CASTER_RADIUS, CASTER_RADIUS - half)]
     between = forks.spread + post
     paint, dark, steel, black = (*colour, 1.0), (0.16, 0.17, 0.19, 1.0), (0.62, 0.64, 0.67, 1.0), (0.05, 0.05, 0.05, 1)
     base = [
@@ -65,7 +66,8 @@ def forklift_urdf(name: str, truck: ForkliftBody, forks: Forks, colour: Triple) 
         _link("base_link", 0.0, base),
         _link("left_wheel", truck.wheel_friction, wheel),
         _link("right_wheel", truck.wheel_friction, wheel),
-        _link("forks", forks.friction, carriage),
+        # Bullet multiplies the friction of the two that touch; forks.friction is meant for tine and pallet together.
+        _link("forks", forks.friction / bodies.pallet.friction, carriage),
     ]
     side = 0.5 * truck.track
     joints = [

@@ -21,10 +21,10 @@ TEMPLATE = """\
 # rewrites this file. One order line is one pallet of one article family to one outbound dock. A replay of real orders
 # (parley demo --orders) uses the choices and brings its own lines.
 
-{lines_per_hour}        # pallet lines per simulated hour, mean of a run
-{service_time}          # s from an order's arrival to its due time
-{service_time_per_line} # s more for each of its lines
-{docks}                     # outbound docks that orders are spread over
+{lines_per_hour}  # pallet lines per simulated hour, mean of a run
+{service_time}  # s from an order's arrival to its due time
+{service_time_per_line}  # s more for each of its lines
+{docks}  # outbound docks that orders are spread over
 
 # Units of one family in one order that make a pallet line, by form of the file: 24 units are two inner cartons; pick
 # lines are single pieces, so each stands for one pallet. Pauses between orders longer than longest_gap (s) are cut.

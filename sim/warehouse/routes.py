@@ -5,7 +5,7 @@ point of each place. Rows and columns are soft one-way streets in alternating di
 Cohen, Uras and Koenig (Feasibility Study: Using Highways for Bounded-Suboptimal Multi-Agent Path Finding, SoCS
 2015; with others, Improved Solvers for Bounded-Suboptimal Multi-Agent Path Finding, IJCAI 2016): odd columns run
 north, odd rows run east, so two lanes side by side keep right. Going against one is allowed and weighs three times
-its length.
+its length, as do the links to approach points, lest they serve as a way round the streets.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def build_tables(plan: FloorPlan) -> Tables:
     Raises:
         ConfigError: places too close together, an approach that is not free, or places no route joins; by name.
     """
-    _check_places(plan)
-    graph = _largest_part(plan, _graph(plan))
+    graph = _checked_graph(plan)
     distance, next_node = _ways(graph)
     return Tables(
         place_type=np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8),
@@ -114,6 +113,11 @@ def clearance_grid(plan: FloorPlan) -> np.ndarray:
     return nearest_rectangle(centre, _fixed(plan)).astype(np.float32)
 
 
+def check_plan(plan: FloorPlan) -> None:
+    """Raise the ConfigError that `build_tables` would raise, in a fraction of its time."""
+    _checked_graph(plan)
+
+
 def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     """The lattice edges in their preferred direction: start [L] and end [L] nodes."""
     node = np.stack([tables.node_x, tables.node_y], axis=-1)
@@ -148,6 +152,11 @@ def blocked_places(plan: FloorPlan) -> dict[str, str]:
         if not segments_clear(approaches[index][None], np.array([[place.x, place.y]]), others, drive_in)[0]:
             faults[place.name] = f"the {2 * drive_in:.1f} m wide way from its approach point to its centre is not free"
     return faults
+
+
+def _checked_graph(plan: FloorPlan) -> _Graph:
+    _check_places(plan)
+    return _largest_part(plan, _graph(plan))
 
 
 def _check_places(plan: FloorPlan) -> None:
@@ -282,7 +291,7 @@ def _ways(graph: _Graph) -> tuple[np.ndarray, np.ndarray]:
     size = len(graph.node)
     start, end = np.concatenate([graph.edge, graph.edge[:, ::-1]]).T
     metres = np.hypot(*(graph.node[end] - graph.node[start]).T)
-    weight = np.where(_direction(graph.column[start], graph.column[end]) < 0, AGAINST_THE_WAY, 1.0) * metres
+    weight = np.where(_direction(graph.column[start], graph.column[end]) <= 0, AGAINST_THE_WAY, 1.0) * metres
     backwards = csr_matrix((weight, (end, start)), shape=(size, size))
     _, before = dijkstra(backwards, directed=True, return_predecessors=True)
     here = np.arange(size)
@@ -290,12 +299,11 @@ def _ways(graph: _Graph) -> tuple[np.ndarray, np.ndarray]:
     next_node[here, here] = here
     step = np.zeros((size, size))
     step[start, end] = metres
-    distance = np.zeros((size, size))
-    at = np.repeat(here[:, None], size, axis=1)
-    while (at != here).any():
-        onward = next_node[at, here]
-        distance += step[at, onward]
-        at = onward
+    distance = step[here[:, None], next_node]
+    at = next_node
+    while (at != here).any():  # each turn doubles how far along its way every pair has come
+        distance = distance + distance[at, here]
+        at = at[at, here]
     return distance, next_node
 
 

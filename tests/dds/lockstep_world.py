@@ -15,6 +15,7 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, LaserScan
 
 from parley_agents.convert import seconds, to_stamp
@@ -83,6 +84,7 @@ class LockstepWorld(Node):
 
     def _open_topics(self) -> None:
         out = {
+            "/clock": Clock,
             "/fleet/robots": RobotStates,
             "/tasks/jobs": JobBoard,
             "/tasks/stock": StockReport,
@@ -118,7 +120,9 @@ class LockstepWorld(Node):
         return (
             self.count_publishers("/fleet/decisions") >= len(self.agents)
             and self.count_subscribers("/fleet/messages") >= 1
-            and all(self.count_subscribers(topic) >= 1 for topic in self.out if not topic.startswith("/tasks"))
+            and all(
+                self.count_subscribers(topic) >= 1 for topic in self.out if not topic.startswith(("/tasks", "/clock"))
+            )
         )
 
     def say_facts(self) -> None:
@@ -127,6 +131,7 @@ class LockstepWorld(Node):
         self.decisions.clear()
         self.told.clear()
         stamp, poses = to_stamp(self.now), self.world.robots.pose[0]
+        self.out["/clock"].publish(Clock(clock=stamp))
         if not self.is_resolved:
             self._say_ledger(stamp)
         states = RobotStates()

@@ -1,6 +1,7 @@
 """A world that needs messages: the sender sees a number, the actors must point at the candidate that bears it.
 
-Observation: the sender's number as one-hot (4); the actors see only their candidates, in an order of their own.
+Observation: the sender's number as one-hot (4) among 24 numbers of noise, so that what an untaught sender happens to
+say is mostly noise; the actors see only their candidates, in an order of their own.
 Reward: per tick, to everybody, the share of actors that pointed right. Optimum 1 per tick; without messages an
 actor is right in one of four ticks, so 0.25. An episode is cut off after 8 ticks. Version 1.
 """
@@ -13,18 +14,22 @@ from policy_core.contract import Contract
 from policy_core.environment import KindObservation, Observations, Step
 
 SYMBOLS = 4
+NOISE = 24
 LENGTH = 8
 
 CONTRACT = Contract.model_validate(
     {
         "version": 1,
-        "message_size": 8,
+        "message_size": 2,
         "rounds": 2,
         "tick": 1.0,
         "kinds": {
             "sender": {
                 "candidates": 2,
-                "observation": [{"name": "number", "size": SYMBOLS, "unit": "one-hot", "low": -1, "high": 1}],
+                "observation": [
+                    {"name": "number", "size": SYMBOLS, "unit": "one-hot", "low": -1, "high": 1},
+                    {"name": "noise", "size": NOISE, "unit": "1", "low": -1, "high": 1},
+                ],
                 "candidate": [{"name": "verb", "unit": "one-hot", "low": -1, "high": 1}],
             },
             "actor": {
@@ -109,7 +114,10 @@ class TinyWorld:
         legal = np.zeros((worlds, 1, 2), dtype=bool)
         legal[..., 0] = True
         numbers = eye[self._numbers()]
-        sender = KindObservation(numbers[:, None], np.zeros((worlds, 1, 2, 1), dtype=np.float32), legal)
+        noise = (self._hash(3, NOISE) >> np.uint64(40)).astype(np.float32) / 2**23 - 1
+        sender = KindObservation(
+            np.hstack((numbers, noise))[:, None], np.zeros((worlds, 1, 2, 1), dtype=np.float32), legal
+        )
         candidates = np.zeros((worlds, actors, SYMBOLS + 1, SYMBOLS), dtype=np.float32)
         candidates[:, :, 1:] = eye[self._symbols()]
         bias = np.ones((worlds, actors, 1), dtype=np.float32)

@@ -17,7 +17,7 @@ def tiny_settings(**changes: Any) -> TrainingSettings:
         "threads": {"update": 1, "collect": 1},
         "architecture": {"hidden": 32, "heads": 4, "attention": 16, "candidate": 16},
         "channel": {"radio_range": 10.0, "loss": 0.05},
-        "ppo": {"minibatch": 128, "learning_rate": 2.0e-3, "gamma": 0.5, "kl_limit": 0.1},
+        "ppo": {"minibatch": 256, "learning_rate": 2.0e-3, "gamma": 0.5, "kl_limit": 0.1},
         "evaluation": {"every": 100, "worlds": 16, "ticks": 16},
         "checkpoint": {"every": 1, "keep": 2},
     }

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from sim.warehouse.maps.floor import Floor
-from sim.warehouse.maps.passage import MARGIN, Passage
+from sim.warehouse.maps.passage import MARGIN, standing_room
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import ROBOT_RADIUS
@@ -24,7 +24,7 @@ class Candidates(NamedTuple):
 
 def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
     """All spots that have a face behind them, free way before them, and room for a robot at the approach point."""
-    room = Passage(floor, settings.approach).free
+    room = standing_room(floor, MARGIN)
     centre, yaw, is_outer = [], [], []
     for turned, is_flipped, heading in (
         (False, False, 0.0),

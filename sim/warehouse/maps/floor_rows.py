@@ -38,9 +38,14 @@ def find_floor_rows(
     return found
 
 
+def _depth(settings: ImportSettings) -> float:
+    """From front to front of two pallets back to back (m); rounding must not bring them too close."""
+    return PALLET_SIDE + max(PALLET_SIDE + settings.gap_behind, CLOSEST_PLACES + 0.01)
+
+
 def _pair(x: float, y: float, is_turned: bool, settings: ImportSettings) -> tuple[Spot, Spot]:
     """Two pallets back to back around (x, y): reached from left and right, or from below and above if turned."""
-    half = max(PALLET_SIDE + settings.gap_behind, CLOSEST_PLACES) / 2
+    half = (_depth(settings) - PALLET_SIDE) / 2
     if is_turned:
         return (x, y - half, np.pi / 2), (x, y + half, -np.pi / 2)
     return (x - half, y, 0.0), (x + half, y, np.pi)
@@ -54,7 +59,7 @@ def _longest(
     kept = blocked | ways
     if is_turned:
         blocked, kept = blocked.T, kept.T
-    depth = PALLET_SIDE + max(PALLET_SIDE + settings.gap_behind, CLOSEST_PLACES)
+    depth = _depth(settings)
     fits = _eroded(~kept, depth, PALLET_SIDE + 2 * settings.row_end, floor.cell)
     fits &= _eroded(~blocked, depth + 2 * settings.passing, 2 * ROBOT_RADIUS, floor.cell)
     run = np.zeros(fits.shape[1], dtype=np.int32)

@@ -20,7 +20,7 @@ from sim.warehouse.maps.floor import HEIGHT, Floor, find_floor
 from sim.warehouse.maps.lattice import lay_routes
 from sim.warehouse.maps.occupancy import OccupancyGrid, read_map
 from sim.warehouse.maps.settings import ImportSettings
-from sim.warehouse.routes import ROBOT_RADIUS, build_tables
+from sim.warehouse.routes import ROBOT_RADIUS, check_plan
 
 
 def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
@@ -57,7 +57,7 @@ def _furnished(path: Path, grid: OccupancyGrid, floor: Floor, settings: ImportSe
     _check_count(path, plan.places, settings, "reachable")
     plan = plan.model_copy(update={"places": _renumbered(plan.places)})
     plan = plan.model_copy(update={"assumptions": _assumptions(plan, grid, floor, dropped, settings)})
-    build_tables(plan)
+    check_plan(plan)
     return plan
 
 

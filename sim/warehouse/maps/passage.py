@@ -9,30 +9,43 @@ from sim.warehouse.maps.floor import Floor
 from sim.warehouse.rectangles import PALLET_SIDE, nearest_rectangle
 from sim.warehouse.routes import ROBOT_RADIUS
 
-MARGIN = 0.05  # m added to what a robot needs, against the coarseness of the grid
+MARGIN = 0.05  # m added to what a robot needs to stand, against the coarseness of the grid
+WAY_MARGIN = 0.25  # m added along ways, so that a lattice of route nodes has nodes there
+LINK = 0.5  # m from an approach point to such a way
 Spot = tuple[float, float, float]  # x, y (m, frame grid), yaw (rad) of a robot that docks
 
 
+def standing_room(floor: Floor, margin: float) -> np.ndarray:
+    """Where a robot's centre keeps `margin` (m) more than its radius from all that is not floor: [H, W] bool."""
+    clearance = np.maximum(ndimage.distance_transform_edt(~floor.solid) - 0.5, 0.0) * floor.cell
+    return np.asarray(clearance >= ROBOT_RADIUS + margin)
+
+
 class Passage:
-    """Where a robot's centre can be, given the floor and the pallets that stand so far."""
+    """Where robots can go, given the floor and the pallets that stand so far."""
 
     def __init__(self, floor: Floor, approach: float) -> None:
-        clearance = np.maximum(ndimage.distance_transform_edt(~floor.solid) - 0.5, 0.0) * floor.cell
-        self.free: np.ndarray = clearance >= ROBOT_RADIUS + MARGIN  # [H, W] bool
+        self._way = standing_room(floor, WAY_MARGIN)
         self._cell, self._approach = floor.cell, approach
         self._approaches: list[tuple[int, int]] = []
 
     def admit(self, spots: list[Spot]) -> bool:
         """Place pallets at all the spots if every approach point stays joined with every other; else change nothing."""
-        free = self.free.copy()
+        way = self._way.copy()
         for spot in spots:
-            self._block(free, spot)
+            self._block(way, spot)
         approaches = self._approaches + [self._approach_cell(spot) for spot in spots]
-        part, _ = ndimage.label(free)
-        parts = {int(part[cell]) for cell in approaches}
-        if len(parts) > 1 or 0 in parts:
+        part, count = ndimage.label(way)
+        near = round(LINK / self._cell)
+        joined = np.ones(count + 1, dtype=bool)
+        joined[0] = False
+        for row, column in approaches:
+            touched = np.zeros(count + 1, dtype=bool)
+            touched[part[max(0, row - near) : row + near + 1, max(0, column - near) : column + near + 1]] = True
+            joined &= touched
+        if approaches and not joined.any():
             return False
-        self.free, self._approaches = free, approaches
+        self._way, self._approaches = way, approaches
         return True
 
     def _approach_cell(self, spot: Spot) -> tuple[int, int]:
@@ -41,14 +54,14 @@ class Passage:
         row = int((y - self._approach * np.sin(yaw)) / self._cell)
         return row, column
 
-    def _block(self, free: np.ndarray, spot: Spot) -> None:
+    def _block(self, way: np.ndarray, spot: Spot) -> None:
         """Take away all cells from which a robot would touch a pallet at the spot."""
         x, y, yaw = spot
-        reach = PALLET_SIDE + ROBOT_RADIUS
+        reach = PALLET_SIDE + ROBOT_RADIUS + WAY_MARGIN
         first = [max(0, int((middle - reach) / self._cell)) for middle in (x, y)]
         last = [int((middle + reach) / self._cell) + 2 for middle in (x, y)]
-        window = free[first[1] : last[1], first[0] : last[0]]
+        window = way[first[1] : last[1], first[0] : last[0]]
         rows, columns = np.indices(window.shape)
         centre = np.stack([columns + first[0] + 0.5, rows + first[1] + 0.5], axis=-1) * self._cell
         pallet = np.array([[x, y, PALLET_SIDE, PALLET_SIDE, yaw]])
-        window &= nearest_rectangle(centre, pallet) >= ROBOT_RADIUS + MARGIN
+        window &= nearest_rectangle(centre, pallet) >= ROBOT_RADIUS + WAY_MARGIN

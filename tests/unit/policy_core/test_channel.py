@@ -64,7 +64,9 @@ def test_loss_has_the_asked_rate_and_the_generator_decides_alone() -> None:
     assert perfect.heard.float().sum() == 200 * 2 * 8 * 7
 
 
-@pytest.mark.parametrize(("bits", "expected"), [(1, [-1.0, 1.0, 1.0]), (2, [-1.0, 1 / 3, 1.0]), (32, [-0.9, 0.2, 0.95])])
+@pytest.mark.parametrize(
+    ("bits", "expected"), [(1, [-1.0, 1.0, 1.0]), (2, [-1.0, 1 / 3, 1.0]), (32, [-0.9, 0.2, 0.95])]
+)
 def test_rounding_to_bits_with_a_straight_through_gradient(bits: int, expected: list[float]) -> None:
     message = torch.tensor([-0.9, 0.2, 0.95], requires_grad=True)
     rounded = quantise(message, bits)

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from policy_core.config import ConfigError
 from policy_core.ppo.checkpoint import CheckpointError, read_checkpoint, read_newest, save_numbered, write_checkpoint
-from policy_core.ppo.train import Run, train
+from policy_core.ppo.run import Run
+from policy_core.ppo.train import train
 from tests.support.training_runs import tiny_settings
 
 FRAMES = 32 * 16 * 3  # of one iteration

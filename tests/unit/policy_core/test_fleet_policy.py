@@ -78,9 +78,7 @@ def test_agents_of_a_kind_may_change_places() -> None:
     links.heard[:, 0, 2, 0] = False
     order = {"scout": torch.tensor([2, 0, 1]), "lifter": torch.tensor([1, 0])}
     joint = torch.cat((order["scout"], order["lifter"] + 3))
-    kinds = {
-        name: KindSenses(*(part[:, order[name]] for part in kind)) for name, kind in senses.kinds.items()
-    }
+    kinds = {name: KindSenses(*(part[:, order[name]] for part in kind)) for name, kind in senses.kinds.items()}
     moved = Senses(kinds, senses.position[:, joint], senses.alive[:, joint], senses.state)
     moved_links = Links(*(part[:, :, joint][:, :, :, joint] for part in links))
     before, after = all_logits(policy, senses, links), all_logits(policy, moved, moved_links)

@@ -15,7 +15,7 @@ STEP = 1e-6
 
 
 def make_relay(rounds: int) -> tuple[FleetPolicy, Senses, Links]:
-    """Scout 0 speaks; who listens is a lifter, so that no weight of the scouts acts on the loss but through messages."""
+    """Scouts and lifters; a loss of the lifters depends on the scouts' weights through messages only."""
     policy = make_policy(rounds).double()
     senses = in_double(draw_senses(batch=2))
     links = perfect_links(senses, rounds)

@@ -10,7 +10,7 @@ import torch
 
 from policy_core.agents.critic import ValueScale
 from policy_core.agents.fleet_policy import judge
-from policy_core.ppo.train import Run
+from policy_core.ppo.run import Run
 from policy_core.ppo.update import TrainingError, prepare, step_policy, update
 from tests.support.tiny_world import LENGTH
 from tests.support.training_runs import tiny_settings

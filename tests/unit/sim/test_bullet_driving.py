@@ -96,3 +96,17 @@ def test_a_wall_stops_a_robot():
     assert world.pose("robot").x + tips == pytest.approx(EAST_WALL, abs=0.03)
     assert [(contact.robot, contact.other) for contact in world.contacts()] == [("robot", "wall_3")]
     assert world.contacts()[0].force > 100.0
+
+
+def test_the_shipped_physics_settings_stay_near_much_finer_ones():
+    fine = BODIES.physics.model_copy(update={"frequency": 240, "iterations": 50})
+    poses = []
+    for bodies in (BODIES, BODIES.model_copy(update={"physics": fine})):
+        world = with_pallet_on_forks(bodies)
+        for v, w in ((-0.5, 0.0), (0.8, 0.0), (0.5, 0.8), (0.0, -1.0), (0.6, 0.3), (0.0, 0.0)):
+            run(world, 1.5, v=v, w=w, forks=HIGH)
+        assert world.carried_by("robot") == 1
+        poses.append(world.pose("robot"))
+    shipped, finer = poses
+    assert math.dist(shipped[:2], finer[:2]) < 0.05
+    assert abs(shipped.yaw - finer.yaw) < 0.05

@@ -51,9 +51,11 @@ class AgentNode(ManagedNode):
         self.tally = Tally()
         self._hub = hub
         self._is_lockstep = self.run_settings.clock == "lockstep"
-        self._round_limit = self._limit("round_limit", "one message round", 1.0, 0.1)
-        self._server_limit = self._limit("server_limit", "the policy server's answer", 0.5, 0.05)
-        self._board_limit = self._limit("board_limit", "the grants of a tick", 3.0, 3.0)
+        # Each wait is shorter than that of whoever waits for this node: rounds, then the task server's decision_limit,
+        # then this node's board_limit, then the simulator's step_limit. So one dead process drops only itself.
+        self._round_limit = self._limit("round_limit", "one message round", 0.5, 0.1)
+        self._server_limit = self._limit("server_limit", "the policy server's answer", 0.3, 0.05)
+        self._board_limit = self._limit("board_limit", "the grants of a tick", 1.5, 1.5)
         self._max_age = self.setting("max_age", 1.0, "oldest message that is read (s)", low=0.0, high=60.0)
         self._guard_file = self.setting("guard", "", "path of the guard's settings; empty: guard.yaml beside warehouse")
         self._bodies_file = self.setting("bodies", "", "path of the body settings; empty: bodies.yaml beside warehouse")

@@ -216,9 +216,10 @@ def observation_of(ros: ObservationReport, kind: Kind) -> Observation:
             f"observation of {ros.sender}: {vector.size} numbers, {candidates.size} of candidates, {mask.size} masked; "
             f"wanted {kind.observation_size}, {math.prod(shape)} and {shape[0]}. Its contract is another one."
         )
-    if not (np.isfinite(vector).all() and np.isfinite(candidates).all() and mask[0]):
+    position = (ros.x, ros.y, ros.yaw)
+    if not (np.isfinite(vector).all() and np.isfinite(candidates).all() and np.isfinite(position).all() and mask[0]):
         raise ValueError(f"observation of {ros.sender}: not finite, or candidate 0 not allowed.")
-    return Observation(vector, candidates.reshape(shape), mask, (ros.x, ros.y, ros.yaw))
+    return Observation(vector, candidates.reshape(shape), mask, position)
 
 
 def answer_of(ros: FleetAnswer) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from rclpy.node import Node
 
 from parley_agents.agent_node import AgentNode
@@ -25,4 +27,6 @@ def make_nodes() -> list[Node]:
 
 def main() -> int:
     """Run until told to stop."""
-    return run(make_nodes)
+    status = run(make_nodes)
+    gc.freeze()  # else the interpreter walks all of torch and numba once more before it ends, for most of a second
+    return status

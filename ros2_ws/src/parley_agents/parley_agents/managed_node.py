@@ -25,6 +25,7 @@ def main() -> int:
 from __future__ import annotations
 
 import functools
+import gc
 import math
 import os
 import signal
@@ -254,3 +255,4 @@ def _end(nodes: Sequence[Node]) -> None:
                 traceback.print_exc()
         node.destroy_node()
     rclpy.try_shutdown()
+    gc.freeze()  # else Python's last collection walks all of numba and torch: seconds, at every Ctrl-C

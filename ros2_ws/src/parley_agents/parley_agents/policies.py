@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from policy_core.export.bundle import Bundle
 
 BUNDLE = "bundle:"
-_opened: dict[tuple[str, str], Bundle] = {}  # by path and contract digest: agents of one process share the weights
 
 
 class Decider(NamedTuple):
@@ -55,22 +54,17 @@ def open_policy(
 
 
 def open_bundle(wish: str, contract: Contract) -> Bundle:
-    """The checked bundle of `bundle:DIRECTORY`, read once per process.
+    """The checked bundle of `bundle:DIRECTORY`.
 
     Raises:
         ConfigError: it is missing, corrupt or made for another contract.
     """
     from policy_core.export.bundle import BundleError, read_bundle
 
-    path = wish.removeprefix(BUNDLE)
-    known = _opened.get((path, contract.digest()))
-    if known is None:
-        try:
-            known = read_bundle(path, contract)
-        except BundleError as error:
-            raise ConfigError(str(error)) from None
-        _opened[(path, contract.digest())] = known
-    return known
+    try:
+        return read_bundle(wish.removeprefix(BUNDLE), contract)
+    except BundleError as error:
+        raise ConfigError(str(error)) from None
 
 
 def baseline_protocol(name: str, contract: Contract) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,13 @@ def home() -> Path:
 def prefix() -> Path:
     """The install prefix that holds the nodes' executables in `lib/<package>/`."""
     return Path(sys.prefix)
+
+
+def keep_caches_inside() -> None:
+    """Let libraries keep their caches and logs in the environment, not in the user's home."""
+    inside = prefix() / ".parley"
+    os.environ.setdefault("MPLCONFIGDIR", str(inside / "matplotlib"))
+    os.environ.setdefault("ROS_LOG_DIR", str(inside / "ros_log"))
 
 
 def import_from_checkout() -> None:

@@ -69,7 +69,7 @@ class Recorder(ManagedNode):
         self._skipped: dict[int, int] = {}
         self._lost = 0
         self._failure = ""
-        self._timers: list[Timer] = []
+        self._wall_timers: list[Timer] = []
 
     # --- life
 
@@ -89,7 +89,7 @@ class Recorder(ManagedNode):
         except OSError as error:
             self._give_up(error)
         self._look_around()
-        self._timers = [
+        self._wall_timers = [
             self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
             for period, callback in (
                 (LOOK_AROUND_PERIOD, self._look_around),
@@ -110,11 +110,11 @@ class Recorder(ManagedNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _stop(self) -> None:
-        for timer in self._timers:
+        for timer in self._wall_timers:
             self.destroy_timer(timer)
         for subscription in self._subscriptions_by_topic.values():
             self.destroy_subscription(subscription)
-        self._timers, self._subscriptions_by_topic, self._refused, self._skipped = [], {}, {}, {}
+        self._wall_timers, self._subscriptions_by_topic, self._refused, self._skipped = [], {}, {}, {}
         if self._writer is not None:
             try:
                 self._writer.finish()

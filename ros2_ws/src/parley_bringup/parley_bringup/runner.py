@@ -27,10 +27,11 @@ from parley_bringup.nodes import NodeSpec, write_parameters
 
 SAMPLE_PERIOD = 1.0  # s between two looks at CPU time and memory
 REFUSED = 2  # exit code of a node that refuses its parameters: starting it again would not help
-TRIES = 5  # restarts in a row before a process is given up
+TRIES = 4  # restarts in a row before a process is given up
 STEADY = 30.0  # s of life after which a process counts as healthy again
 LONGEST_DELAY = 8.0  # s
 ESCALATION = ((signal.SIGINT, 2.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 0.5))  # with patience (s)
+SHOWN = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "OMP_NUM_THREADS", "ROS_LOG_DIR")
 MANAGER_PATIENCE = 1.2  # s the lifecycle manager has to take the fleet down in order
 
 
@@ -66,6 +67,7 @@ class Runner:
         self.run_dir = run_dir
         self.events: list[tuple[float, str]] = []  # s since the start, what happened
         self.ended_by: Process | None = None  # the critical process whose end ended the fleet
+        self.given_up: list[Process] = []  # ended too often
         self._environment = dict(environment)
         self._lock = lock
         self._processes = [Process(spec, run_dir / "logs" / f"{spec.process}.log") for spec in specs]
@@ -106,6 +108,7 @@ class Runner:
         if self._is_closed:
             return
         self._is_closed = True
+        self._note("ending all")
         self._sample(time.monotonic())
         try:
             self._end_all()
@@ -131,8 +134,8 @@ class Runner:
             text = process.log.read_text(encoding="utf-8", errors="replace").splitlines()
             marked = [line for line in text if "[ERROR]" in line or "[FATAL]" in line]
             crashed = process.exit_code not in (None, 0)
-            if marked or crashed:
-                words[process.spec.process] = (marked if marked and not crashed else text)[-lines:]
+            if text and (marked or crashed):
+                words[process.spec.process] = (text if crashed and not marked else marked)[-lines:]
         return words
 
     def _start(self, process: Process) -> None:
@@ -162,15 +165,16 @@ class Runner:
             self._tell_keeper(f"-{process.popen.pid}")
         process.popen, process.exit_code = None, code
         process.cpu, process.cpu_now = process.cpu + process.cpu_now, 0.0
+        self._note(f"{process.spec.process} ended with {_describe(code)}")
         if self._is_closed:
             return
-        self._note(f"{process.spec.process} ended with {_describe(code)}")
         if process.spec.is_critical or code == REFUSED:
             self.ended_by = self.ended_by or process
         elif process.spec.respawns:
             process.tries = 1 if now - process.started > STEADY else process.tries + 1
             if process.tries > TRIES:
-                self._note(f"{process.spec.process} ended {TRIES} times in a row and is given up")
+                self.given_up.append(process)
+                self._note(f"{process.spec.process} ended {process.tries} times in a row and is given up")
             else:
                 process.restart_at = now + min(process.spec.respawn_delay * 2.0 ** (process.tries - 1), LONGEST_DELAY)
 
@@ -183,16 +187,17 @@ class Runner:
                 process.peak_rss = max(process.peak_rss, peak)
 
     def _end_all(self) -> None:
-        manager = [process for process in self._processes if process.spec.is_critical and process.popen][:1]
-        if manager and manager[0].spec.process == "lifecycle_manager":
-            self._signal(manager, signal.SIGINT)
-            self._wait(manager, MANAGER_PATIENCE)
+        """The manager first, so that it can take the fleet down in order; then all, ever more firmly."""
+        asked = [process for process in self._processes if process.spec.process == "lifecycle_manager"]
+        self._signal(asked, signal.SIGINT)
+        self._wait(asked, MANAGER_PATIENCE)
         for number, patience in ESCALATION:
             alive = [process for process in self._processes if process.popen]
             if not alive:
                 return
-            self._signal(alive, number)
+            self._signal([process for process in alive if process not in asked], number)
             self._wait(alive, patience)
+            asked = []
 
     def _signal(self, processes: Sequence[Process], number: int) -> None:
         for process in processes:
@@ -242,22 +247,21 @@ class Runner:
         part = self.run_dir / "processes.json.part"
         part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         part.replace(self.run_dir / "processes.json")
-        chosen = {name: value for name, value in self._environment.items() if os.environ.get(name) != value}
-        lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(chosen.items())]
+        lines = [f"export {name}={shlex.quote(self._environment[name])}" for name in SHOWN if name in self._environment]
         lines += [shlex.join(process.spec.argv()) for process in self._processes]
         lines += [f"{seconds:9.3f} s  {text}" for seconds, text in self.events]
         (self.run_dir / "runner.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def usage(pid: int) -> tuple[float, int]:
-    """CPU time so far (s, own and of ended children) and peak resident memory (bytes); zeros if it has gone."""
+    """CPU time so far (s, without that of children) and peak resident memory (bytes); zeros if it has gone."""
     try:
         times = psutil.Process(pid).cpu_times()
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except (psutil.Error, OSError):
         return 0.0, 0
     peak = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-    return times.user + times.system + times.children_user + times.children_system, peak
+    return times.user + times.system, peak
 
 
 def environment(domain: int, run_dir: Path, *, is_local: bool) -> dict[str, str]:

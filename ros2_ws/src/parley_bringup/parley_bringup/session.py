@@ -65,13 +65,13 @@ def run_fleet(
     os.environ.update(chosen)  # this process listens in on the same domain
     runner = Runner(specs, run_dir, chosen, lock)
     expected = sum(len(spec.managed) for spec in specs)
-    started_in: float | None = None
+    started_in: float | None = None  # s until every node was active
     began = shown = time.monotonic()
     with _signals() as wishes:
         try:
             runner.start()
             with FleetWatch(domain, fleet.names) as watch, LiveView(console, minutes) as view:
-                while runner.step() and not wishes:
+                while runner.step() and not wishes and (started_in is not None or not runner.given_up):
                     now = time.monotonic()
                     if now - shown >= VIEW_PERIOD:
                         shown = now
@@ -92,7 +92,7 @@ def run_fleet(
 
 def _judge(runner: Runner) -> tuple[int, str]:
     """Exit code and message after a critical process has ended."""
-    ended = runner.ended_by
+    ended = runner.ended_by or next(iter(runner.given_up), None)
     if ended is None or (ended.spec.process == "lifecycle_manager" and ended.exit_code == 0):
         return 0, ""
     words = [f"the fleet stopped: {ended.spec.process} ended with exit code {ended.exit_code}."]

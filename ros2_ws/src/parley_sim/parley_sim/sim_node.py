@@ -30,11 +30,10 @@ from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
 from parley_sim.step_gate import StepGate
 from parley_sim.step_times import StepTimes
 from parley_sim.world_setup import WorldSetup, set_up_world
-from parley_sim.world_topics import WorldTopics
+from parley_sim.world_topics_node import WorldTopics
 
 LOOK_PERIOD = 0.01  # s, wall, between two looks at deadlines
 REPORT_PERIOD = 1.0  # s, wall, between two statuses on /diagnostics
-LINK_LIMIT = 5.0  # s, wall, that the first step waits for every robot's agent to be linked
 
 
 class WarehouseSim(ManagedNode):
@@ -50,6 +49,7 @@ class WarehouseSim(ManagedNode):
             "real_time_factor", 0.0, "simulated per wall time at most; 0: no limit, or 1 if paced", low=0.0, high=1000.0
         )
         self.step_limit = self.setting("step_limit", 1.0, "how long to wait for answers (s, wall)", low=0.01, high=60.0)
+        self.link_limit = self.setting("link_limit", 5.0, "how long to wait for agents (s, wall)", low=0.0, high=600.0)
         self.camera_period = self.setting("camera_period", 2.0, "between frames (s); 0: no film", low=0.0, high=3600.0)
         self.camera_size = (
             self.setting("camera_width", 640, "of a frame (pixels, even)", low=16, high=4096),
@@ -73,6 +73,7 @@ class WarehouseSim(ManagedNode):
         self._gate = StepGate(world.robots, setup.steps_per_tick, self.step_limit, settings.clock == "lockstep")
         self._bodies = LedgerBodies(world, setup.plan, setup.motion.dock_reach)
         self._ledger: list[LedgerPallet] | None = None
+        self._missed = 0  # answers that did not come in time
         self._contacts = ContactLog(world.robots)
         self._times = StepTimes(step)
         self._topics = WorldTopics(self, world, setup.bodies.laser, step, self)
@@ -88,8 +89,8 @@ class WarehouseSim(ManagedNode):
         if self.camera_period and self._film is None and self.run_settings.run_dir:
             self._film = self._open_film()
         self._is_active = True
-        self._link_deadline = self._published = time.monotonic()
-        self._link_deadline += LINK_LIMIT
+        self._published = time.monotonic()
+        self._link_deadline = self._published + self.link_limit
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._wall_timers = [
             self.create_timer(LOOK_PERIOD, self._look, clock=steady),
@@ -154,6 +155,7 @@ class WarehouseSim(ManagedNode):
                 self._publish_state()
         elif not self._gate.follows_wall_clock and not self._is_over and now - self._published > self.step_limit:
             late = self._gate.expire(self._step)
+            self._missed += len(late)
             if late:
                 self.get_logger().warning(f"step {self._step}: no answer from {', '.join(late)}; going on without")
         self._advance()
@@ -198,17 +200,19 @@ class WarehouseSim(ManagedNode):
     # --- what goes out
 
     def _publish_state(self) -> None:
-        """Publish everything of the time at hand; the clock first, so that the task server works meanwhile."""
+        """Publish everything of the time at hand; what others can work on meanwhile comes before the laser."""
         seconds, nanoseconds = divmod(self._step * self._period_ns, 1_000_000_000)
         stamp = Time(sec=seconds, nanosec=nanoseconds)
-        self._topics.publish_clock(stamp)
-        with self._times.measure("laser"):
-            scans = self._setup.world.scans()
         with self._times.measure("publishing"):
-            self._topics.publish_robots(stamp, scans)
+            self._topics.publish_clock(stamp)
+            self._topics.publish_robots(stamp)
             tick, rest = divmod(self._step, self._setup.steps_per_tick)
             if rest == 0:
                 self._topics.publish_contacts(stamp, tick, self._contacts.counts)
+        with self._times.measure("laser"):
+            scans = self._setup.world.scans()
+        with self._times.measure("publishing"):
+            self._topics.publish_scans(stamp, scans)
         self._published = time.monotonic()
 
     def _report(self) -> None:
@@ -219,6 +223,7 @@ class WarehouseSim(ManagedNode):
             simulated_s=f"{1e-9 * self._step * self._period_ns:.1f}",
             **self._times.report(self._step),
             waiting_for="" if self._is_over else ", ".join(waiting),
+            answers_missed=self._missed,
             pallets=len(self._setup.world.pallets),
             contacts=sum(self._contacts.counts.values()),
         )

@@ -188,12 +188,9 @@ class Reporter:
         return Kpis(header=self._header, tick=self._number, names=list(values), values=list(values.values()))
 
 
-def contacts_of(ros: Kpis) -> tuple[float, float] | None:
-    """The simulator's contacts and near misses so far; None if it does not tell them."""
-    told = dict(zip(ros.names, ros.values, strict=False))
-    if not {"contacts", "near_misses"} <= set(told):
-        return None
-    return told["contacts"], told["near_misses"]
+def contacts_of(ros: Kpis) -> dict[str, float]:
+    """The simulator's counters so far, by name."""
+    return dict(zip(ros.names, ros.values, strict=False))
 
 
 def _floats(values: np.ndarray) -> array.array[float]:

@@ -41,6 +41,7 @@ MAY = {  # verbs of each kind
     "inventory": (NONE, RELEASE, REORDER),
     "quality": (NONE, INSPECT, PASS, REJECT_PALLET),
 }
+NEAR_MISSES_COUNTER = "fleet.near_misses"
 COUNTED = {"blocked": BLOCKED_S, "travelled": DISTANCE_M, "contacts": CONTACTS, "near_misses": NEAR_MISSES}
 
 
@@ -68,10 +69,8 @@ class Crew:
 
     def counters(self) -> list[str]:
         """Names of what robots and simulator count themselves."""
-        return [*(f"{robot}.{what}" for robot in self.robots for what in ("blocked", "travelled")), *SIMULATED]
-
-
-SIMULATED = ("simulator.contacts", "simulator.near_misses")
+        own = [f"{robot}.{what}" for robot in self.robots for what in ("blocked", "travelled", "contacts")]
+        return [*own, NEAR_MISSES_COUNTER]
 
 
 class Word(NamedTuple):
@@ -160,10 +159,14 @@ class Dispatcher:
         self._decide(said)
         self._commit(tick)
 
-    def count_contacts(self, contacts: float, near_misses: float) -> None:
-        """Take over the simulator's counters; they count with the next tick."""
-        for name, value in zip(SIMULATED, (contacts, near_misses), strict=True):
-            self._count(name, value)
+    def count_contacts(self, counted: Mapping[str, float]) -> None:
+        """Take over what the simulator has counted so far; it counts with the next tick.
+
+        Args:
+            counted: contacts by robot, and near misses of the whole fleet under "near_misses".
+        """
+        for name, value in counted.items():
+            self._count(NEAR_MISSES_COUNTER if name == "near_misses" else f"{name}.contacts", value)
 
     def compile(self) -> None:
         """Call every compiled rule once in an empty world, so that no live tick waits for the compiler."""

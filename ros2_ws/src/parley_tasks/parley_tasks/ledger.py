@@ -138,10 +138,8 @@ class Ledger:
         """
         page = self._chronicler.page(self._last, state, tick, remarks)
         with self._database.transaction() as connection:
-            world = schema.now_world.update().where(
-                schema.now_world.c.number == ONLY, schema.now_world.c.tick == self.tick
-            )
-            if connection.execute(world, {"tick": tick, **_world_row(state)}).rowcount != 1:
+            world = {"key_number": ONLY, "key_tick": self.tick, "tick": tick, **_world_row(state)}
+            if self._update(connection, schema.now_world, [world]) != 1:
                 raise LedgerError(
                     f"{self._database.place}: tick {self.tick} is no longer its latest. Another task server writes it; "
                     "stop one of the two."
@@ -222,16 +220,19 @@ class Ledger:
         for (table, _), rows in page.updates.items():
             self._update(connection, table, rows)
 
-    def _update(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        """Set columns where the columns named by `key_...` have the given values; all rows have the same columns."""
+    def _update(self, connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+        """Set columns where those named by `key_...` have the given values; says how many rows a single one met.
+
+        All rows have the same columns.
+        """
         if not rows:
-            return
+            return 0
         names = tuple(rows[0])
         if (table, names) not in self._statements:
             keys = [name for name in names if name.startswith("key_")]
             where = [table.c[name.removeprefix("key_")] == bindparam(name) for name in keys]
             self._statements[table, names] = table.update().where(*where)
-        connection.execute(self._statements[table, names], rows)
+        return connection.execute(self._statements[table, names], rows if len(rows) > 1 else rows[0]).rowcount
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

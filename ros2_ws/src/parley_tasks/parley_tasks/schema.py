@@ -16,11 +16,11 @@ VERSION = 1  # of this layout; a ledger of another version is refused
 metadata = MetaData()
 
 
-def _table(name: str, key: str | tuple[str, ...], **columns: type[Integer | Double | Boolean | Text]) -> Table:
+def _table(table_name: str, key: str | tuple[str, ...], **columns: type[Integer | Double | Boolean | Text]) -> Table:
     """One table; `key` names its integer primary key columns, the others may be empty."""
     keys = (key,) if isinstance(key, str) else key
     return Table(
-        name,
+        table_name,
         metadata,
         *(Column(each, Integer, primary_key=True, autoincrement=False) for each in keys),
         *(Column(each, kind) for each, kind in columns.items()),

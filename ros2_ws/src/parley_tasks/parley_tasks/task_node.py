@@ -161,9 +161,8 @@ class TaskServer(ManagedNode):
             self._resolve_if_complete()
 
     def _on_contacts(self, ros: Kpis) -> None:
-        counted = contacts_of(ros)
-        if self._is_active and counted is not None:
-            self._dispatcher.count_contacts(*counted)
+        if self._is_active:
+            self._dispatcher.count_contacts(contacts_of(ros))
 
     def _look(self) -> None:
         """Give up waiting after the limit."""
@@ -185,9 +184,9 @@ class TaskServer(ManagedNode):
         self._resolving.add(time.monotonic() - began)
 
     def _tell_outcome(self) -> None:
-        self._jobs.publish(self._reporter.job_board(resolved=True))
         self._pallets.publish(self._reporter.pallet_list())
         self._kpis.publish(self._reporter.kpis())
+        self._jobs.publish(self._reporter.job_board(resolved=True))  # last: it sets the fleet going
 
     def _tell_health(self) -> None:
         if not self._is_active:

@@ -10,13 +10,10 @@ import typer
 from rich.console import Console
 
 from parley_bringup.cli.json_result import JsonFile, write_json
-from parley_bringup.cli.report import show_report
 from parley_bringup.domain import hold_domain
 from parley_bringup.fleet import Fleet, read_fleet
 from parley_bringup.nodes import RunOptions, node_list
 from parley_bringup.paths import home, prefix
-from parley_bringup.report.build import build
-from parley_bringup.report.tables import kpi_table
 from parley_bringup.run_choices import (
     checked_orders,
     checked_policy,
@@ -101,20 +98,21 @@ def demo(
     if compare:
         policies = dict.fromkeys([options.policy, "greedy", "contract-net"])
         runs = [replace(options, policy=each, run_dir=options.run_dir / each.split(":")[0]) for each in policies]
-    summaries = []
     for each in runs:
         outcome = _run(console, each, members, plan, str(map_file or ""), view, domain_id)
         _leave_unless_done(console, outcome, each.run_dir, json_file)
-        if not record:
-            write_json(json_file, {"run_dir": each.run_dir, "started_in_s": outcome.started_in})
-        elif not compare:
-            show_report(console, each.run_dir, json_file)
-        else:
-            summaries.append(build(each.run_dir).summary)
+    if not record:
+        write_json(json_file, {"run_dir": options.run_dir, "started_in_s": outcome.started_in})
+        return
+    # Not before the fleet has run: the figures' imports would hold up its start by more than a second.
+    from parley_bringup.cli.report import show_comparison, show_report
+
     if compare:
-        console.print(kpi_table(summaries, title=f"seed {seed}, {minutes:g} simulated minutes"))
-        console.print(f"run folders: {options.run_dir}", soft_wrap=True, highlight=False)
-        write_json(json_file, {"run_dir": options.run_dir, "runs": [run.model_dump(mode="json") for run in summaries]})
+        show_comparison(
+            console, [each.run_dir for each in runs], f"seed {seed}, {minutes:g} simulated minutes", json_file
+        )
+    else:
+        show_report(console, options.run_dir, json_file)
 
 
 def _run(

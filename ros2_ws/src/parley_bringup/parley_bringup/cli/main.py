@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
 
 import typer
+
+from parley_bringup.paths import keep_caches_inside
 
 COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "demo": ("demo", "Run a simulated fleet, watch it, and see what it achieved."),
@@ -47,6 +50,7 @@ def command_line(wanted: str | None) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Our own errors are one paragraph on stderr and exit code 2."""
+    keep_caches_inside()
     words = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in words if not word.startswith("-")), None)
     try:
@@ -56,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"parley {wanted}: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        gc.freeze()  # Python's last collection would walk all of numba and torch for seconds
 
 
 def _never_called() -> None:

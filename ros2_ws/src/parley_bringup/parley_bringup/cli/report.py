@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,3 +33,12 @@ def show_report(console: Console, run_dir: Path, json_file: Path | None) -> None
     console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
     result = {"run_dir": run_dir, "summary": made.summary.model_dump(mode="json"), "files": made.files}
     write_json(json_file, {**result, "notes": made.notes})
+
+
+def show_comparison(console: Console, run_dirs: Sequence[Path], title: str, json_file: Path | None) -> None:
+    """Build the reports of several runs and print their KPIs side by side."""
+    runs = [build(run_dir).summary for run_dir in run_dirs]
+    console.print(kpi_table(runs, title=title))
+    for run_dir in run_dirs:
+        console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
+    write_json(json_file, {"run_dirs": run_dirs, "runs": [run.model_dump(mode="json") for run in runs]})

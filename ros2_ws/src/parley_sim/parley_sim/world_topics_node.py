@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from parley_msgs.msg import ForkCommand, JobBoard, Kpis, PalletList, RobotState, RobotStates
-from parley_sim.robot_topics import TICK, RobotTopics
+from parley_sim.robot_topics_node import TICK, RobotTopics
 from sim.bullet.world import BulletWorld
 from sim.warehouse.bodies import Laser
 
@@ -87,17 +87,21 @@ class WorldTopics:
         """Tell the time."""
         self._clock_out.publish(Clock(clock=stamp))
 
-    def publish_robots(self, stamp: Time, scans: np.ndarray) -> None:
-        """Publish where all robots are and what they sense; scans [R, rays] float32 (m)."""
+    def publish_robots(self, stamp: Time) -> None:
+        """Publish where all robots are and how their joints stand."""
         self._states.header.stamp = stamp
         transforms = []
         for row, (robot, topics) in enumerate(self._robots.items()):
             pose, state = self._world.pose(robot), self._states.robots[row]
             state.x, state.y, state.yaw, state.speed = pose.x, pose.y, pose.yaw, pose.v
             transforms.append(topics.publish_state(stamp, pose, self._world.joint_states(robot)))
-            topics.publish_scan(stamp, scans[row])
         self._states_out.publish(self._states)
         self._transforms_out.publish(TFMessage(transforms=transforms))
+
+    def publish_scans(self, stamp: Time, scans: np.ndarray) -> None:
+        """Publish one laser scan of every robot [R, rays] float32 (m)."""
+        for topics, ranges in zip(self._robots.values(), scans, strict=True):
+            topics.publish_scan(stamp, ranges)
 
     def publish_contacts(self, stamp: Time, tick: int, counts: dict[str, int]) -> None:
         """Publish how many contacts each robot has begun so far."""

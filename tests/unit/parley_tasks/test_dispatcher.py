@@ -1,0 +1,176 @@
+"""What agents say is taken as state: repeated, late or senseless words never hurt the ledger."""
+
+import math
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
+
+from parley_tasks.dispatcher import LIFTED, SET_DOWN, TO_PICK, Word
+from parley_tasks.invariants import faults
+from parley_tasks.opening import open_dispatcher
+from policy_core.config import ConfigError
+from sim.warehouse.decisions import CLAIM, RELEASE, REORDER
+from sim.warehouse.kpis import BLOCKED_S, CONTACTS, LINES_SHIPPED, NEAR_MISSES
+from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, OPEN_JOB, State
+from tests.support.scripted_decisions import CREW, play, told
+
+
+@pytest.fixture
+def opened(tmp_path):
+    opened = open_dispatcher(told(f"sqlite:///{tmp_path / 'ledger.sqlite'}"), CREW)
+    yield opened
+    opened.ledger.close()
+
+
+def say(opened, **words):
+    dispatcher = opened.dispatcher
+    tick = dispatcher.tick + 1
+    dispatcher.advance(tick)
+    dispatcher.resolve(tick, words)
+    return dispatcher.state
+
+
+def a_granted_job(opened):
+    """Let inventory agents release lines until forklift_1 has a job; gives its pallet slot."""
+    for _ in range(120):
+        s = opened.dispatcher.state
+        free = np.flatnonzero((s.job_type[0] != NO_JOB) & (s.job_phase[0] == OPEN_JOB))
+        if len(free):
+            slot = int(free[0])
+            say(opened, forklift_1=Word(CLAIM, int(s.pallet_serial[0, slot])))
+            assert s.job_phase[0, slot] == GRANTED
+            return slot
+        lines = np.flatnonzero(s.line_state[0] == 1).tolist() or [0]
+        say(opened, inventory_1=Word(RELEASE, lines[0]), inventory_2=Word(RELEASE, lines[0]))
+    raise AssertionError("no order came in 120 s")
+
+
+def test_a_report_may_be_repeated(opened):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    job, target = int(s.job_serial[0, slot]), int(s.job_target[0, slot])
+    for _ in range(3):
+        say(opened, forklift_1=Word(job=job, phase=LIFTED))
+        assert s.job_phase[0, slot] == CARRYING
+    for _ in range(3):
+        say(opened, forklift_1=Word(job=job, phase=SET_DOWN))
+        assert s.kpi[0, LINES_SHIPPED] == 1
+    assert s.place_pallet[0, target] == slot
+    assert opened.dispatcher.tally == {"report on a job that has ended": 2}
+
+
+def test_a_pallet_set_down_while_nobody_listened_counts_once(opened):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    say(opened, forklift_1=Word(job=int(s.job_serial[0, slot]), phase=SET_DOWN))
+    assert s.kpi[0, LINES_SHIPPED] == 1
+    assert faults(s) == []
+
+
+def test_a_report_on_somebody_elses_job_changes_nothing(opened):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    say(opened, forklift_2=Word(job=int(s.job_serial[0, slot]), phase=SET_DOWN))
+    assert s.job_phase[0, slot] == GRANTED
+    assert opened.dispatcher.tally["report on a job of somebody else"] == 1
+
+
+def test_the_job_of_a_silent_robot_is_offered_again_unless_it_carries(opened):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    job = int(s.job_serial[0, slot])
+    for _ in range(7):
+        say(opened)
+    assert s.job_phase[0, slot] == GRANTED
+    say(opened)
+    assert s.job_phase[0, slot] == OPEN_JOB
+    assert s.job_serial[0, slot] == job
+    assert faults(s) == []
+    say(opened, forklift_2=Word(CLAIM, int(s.pallet_serial[0, slot])))
+    say(opened, forklift_2=Word(job=job, phase=LIFTED))
+    for _ in range(20):
+        say(opened)
+    assert s.job_phase[0, slot] == CARRYING
+    assert s.job_robot[0, slot] == 1
+
+
+def test_a_robot_with_a_job_gets_no_second_one(opened):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    job, other = int(s.job_serial[0, slot]), None
+    for _ in range(200):
+        lines = np.flatnonzero(s.line_state[0] == 1).tolist() or [0]
+        say(opened, forklift_1=Word(job=job, phase=TO_PICK), inventory_1=Word(RELEASE, lines[0]))
+        free = np.flatnonzero((s.job_type[0] != NO_JOB) & (s.job_phase[0] == OPEN_JOB))
+        if len(free):
+            other = int(s.pallet_serial[0, free[0]])
+            break
+    assert other is not None
+    say(opened, forklift_1=Word(CLAIM, other, job=job, phase=TO_PICK))
+    assert opened.dispatcher.tally["claim of a robot that has a job"] == 1
+    assert faults(s) == []
+
+
+def test_a_verb_of_another_kind_is_not_taken(opened):
+    before = opened.dispatcher.state.reorder_sku.copy()
+    s = say(opened, forklift_1=Word(REORDER, 3))
+    np.testing.assert_array_equal(s.reorder_sku, before)
+    assert opened.dispatcher.tally["verb that no forklift has"] == 1
+
+
+def test_counters_that_begin_anew_with_their_process_are_added_up(opened):
+    for blocked in (2.0, 5.0, 5.0, 1.0, 4.0, math.nan, -1.0):
+        s = say(opened, forklift_1=Word(blocked=blocked))
+    assert s.kpi[0, BLOCKED_S] == 5.0 + 4.0
+    for contacts in (1.0, 3.0, 2.0):
+        opened.dispatcher.count_contacts({"forklift_1": contacts, "forklift_2": 1.0, "near_misses": 4.0})
+    assert s.kpi[0, CONTACTS] == (3.0 + 2.0) + 1.0
+    assert s.kpi[0, NEAR_MISSES] == 4.0
+    opened.dispatcher.count_contacts({"nobody": 1.0})
+    assert opened.dispatcher.tally["counter that makes no sense"] == 3
+
+
+def test_counters_go_on_after_a_restart(tmp_path):
+    address = told(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    first = open_dispatcher(address, CREW)
+    say(first, forklift_1=Word(blocked=3.0))
+    again = open_dispatcher(address, CREW)
+    assert say(again, forklift_1=Word(blocked=4.0)).kpi[0, BLOCKED_S] == 4.0
+
+
+def test_missed_ticks_are_made_up_for(tmp_path):
+    def after(name, ticks):
+        opened = open_dispatcher(told(f"sqlite:///{tmp_path / name}"), CREW)
+        for tick in ticks:
+            opened.dispatcher.advance(tick)
+            opened.dispatcher.resolve(tick, {})
+        return opened.dispatcher.state
+
+    for field, one, two in zip(State._fields, after("a", range(150)), after("b", (0, 1, 149)), strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=field)
+
+
+def test_a_fleet_without_forklifts_or_with_too_many_stations_is_refused(tmp_path):
+    address = told(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    with pytest.raises(ConfigError, match="no forklift"):
+        open_dispatcher(address, type(CREW)(("inventory_1",), ("inventory",)))
+    names = tuple(f"quality_{n}" for n in range(5))
+    with pytest.raises(ConfigError, match="has 5 quality agents, floor plan 'small_hall' has"):
+        open_dispatcher(address, type(CREW)(("forklift_1", *names), ("forklift", *("quality",) * 5)))
+
+
+@hypothesis.settings(max_examples=8, deadline=None)
+@hypothesis.given(seed=strategies.integers(0, 2**20))
+def test_whatever_is_said_the_warehouse_stays_sound_and_the_ledger_true(tmp_path_factory, seed):
+    address = told(f"sqlite:///{tmp_path_factory.mktemp('wild') / 'ledger.sqlite'}", seed=seed % 5)
+    opened = open_dispatcher(address, CREW)
+    for tick in range(60):
+        play(opened, tick, seed, is_wild=True)
+        assert faults(opened.dispatcher.state) == []
+    again = open_dispatcher(address, CREW)
+    for field, one, two in zip(State._fields, again.dispatcher.state, opened.dispatcher.state, strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=field)
+    again.ledger.close()
+    opened.ledger.close()

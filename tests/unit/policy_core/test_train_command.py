@@ -1,0 +1,133 @@
+"""`parley train`, `export` and `verify` as a person runs them: results, Ctrl-C, going on, and errors in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from parley_bringup.cli.bundle import export, verify
+from parley_bringup.cli.train import train
+from policy_core.config import read_settings
+from policy_core.ppo.settings import TrainingSettings
+from tests.support.training_runs import tiny_settings
+
+ROOT = Path(__file__).parents[3]
+FRAMES = 32 * 16 * 3  # of one iteration
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    for command in (train, export, verify):
+        app.command()(command)
+    return app
+
+
+def write_settings(path: Path, **changes: object) -> Path:
+    path.write_text(yaml.safe_dump(tiny_settings(**changes).model_dump(mode="json")))
+    return path
+
+
+def test_train_export_verify_with_json_results(app: typer.Typer, tmp_path: Path) -> None:
+    config = write_settings(tmp_path / "settings.yaml")
+    steps = (
+        [
+            "train",
+            "--config",
+            config,
+            "--run-dir",
+            tmp_path / "run",
+            "--frames",
+            FRAMES,
+            "--json",
+            tmp_path / "train.json",
+        ],
+        ["export", tmp_path / "run", tmp_path / "bundle", "--json", tmp_path / "export.json"],
+        ["verify", tmp_path / "bundle", "--trials", 2, "--json", tmp_path / "verify.json"],
+    )
+    for step in steps:
+        result = CliRunner().invoke(app, [str(word) for word in step])
+        assert result.exit_code == 0, result.output
+    trained, exported, verified = (json.loads((tmp_path / f"{step[0]}.json").read_text()) for step in steps)
+    assert trained["iterations"] == 1
+    assert trained["best_return"] == exported["evaluation"]["return"]
+    assert exported["protocol_id"] == verified["protocol_id"]
+    assert verified["greatest_difference"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--config", "nowhere.yaml"], "no such file"),
+        (["export", "nowhere", "bundle"], "no such file"),
+        (["verify", "nowhere"], "no such folder"),
+    ],
+)
+def test_errors_are_one_message_and_not_zero(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_key_is_named_with_the_nearest_good_one(app: typer.Typer, tmp_path: Path) -> None:
+    content = tiny_settings().model_dump(mode="json")
+    content["ppo"]["gama"] = content["ppo"].pop("gamma")
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(content))
+    result = CliRunner().invoke(app, ["train", "--config", str(tmp_path / "settings.yaml")])
+    assert result.exit_code == 2
+    assert "did you mean 'gamma'?" in result.output
+
+
+def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(app: typer.Typer, tmp_path: Path) -> None:
+    config = write_settings(tmp_path / "settings.yaml", frames=100_000 * FRAMES, checkpoint={"every": 50_000})
+    command = [sys.executable, "-m", "parley_bringup.cli.train"]
+    command += ["--config", str(config), "--run-dir", str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | paths())
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("1/100000")  # the first iteration is behind us
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+    assert process.returncode == 130
+    assert "go on with: parley train --resume" in output
+    assert time.monotonic() - began < 30
+    saved = sorted((tmp_path / "run").glob("checkpoint-*.pt"))
+    assert len(saved) == 1
+    done = int(saved[0].stem.split("-")[1])
+    words = ["train", "--config", str(config), "--run-dir", str(tmp_path / "run"), "--resume"]
+    result = CliRunner().invoke(app, [*words, "--frames", str((done + 1) * FRAMES), "--json", str(tmp_path / "r.json")])
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "r.json").read_text())["iterations"] == done + 1
+
+
+def paths() -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+
+
+def test_the_demos_settings_name_every_setting_and_nothing_else() -> None:
+    path = ROOT / "config" / "training" / "demo.yaml"
+    settings = read_settings(TrainingSettings, path)
+    written = yaml.safe_load(path.read_text())
+    known = settings.model_dump(mode="json")
+    assert written.keys() == known.keys()
+    for section in ("threads", "architecture", "channel", "ppo", "evaluation", "checkpoint"):
+        assert written[section].keys() == known[section].keys(), section
