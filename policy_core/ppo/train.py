@@ -42,6 +42,7 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
         ConfigError, CheckpointError, TrainingError: in words; the last good checkpoint is intact.
     """
     console = console or Console()
+    console.print(f"building {settings.worlds} worlds of {settings.env}", soft_wrap=True, highlight=False)
     run = Run(settings, folder)
     if resume:
         content, faults = read_newest(folder)

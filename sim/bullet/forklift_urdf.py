@@ -66,8 +66,7 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
         _link("base_link", 0.0, base),
         _link("left_wheel", truck.wheel_friction, wheel),
         _link("right_wheel", truck.wheel_friction, wheel),
-        # Bullet multiplies the friction of the two that touch; forks.friction is meant for tine and pallet together.
-        _link("forks", forks.friction / bodies.pallet.friction, carriage),
+        _link("forks", tine_friction(bodies), carriage),
     ]
     side = 0.5 * truck.track
     joints = [
@@ -76,6 +75,11 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
         _joint(JOINTS[2], "prismatic", "forks", (0.0, 0.0, 0.0), (0, 0, 1), forks.max_height),
     ]
     return f'<?xml version="1.0"?>\n<robot name="{name}">\n' + "\n".join(links + joints) + "\n</robot>\n"
+
+
+def tine_friction(bodies: Bodies) -> float:
+    """The tines' coefficient in Bullet, which multiplies those of the two that touch; forks.friction is the product."""
+    return bodies.forks.friction / bodies.pallet.friction
 
 
 def _link(name: str, friction: float, parts: list[str]) -> str:

@@ -10,6 +10,7 @@ from lifecycle_msgs.msg import State
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from parley_agents.managed_node import ManagedNode, run
+from policy_core.config import ConfigError
 
 
 class DummyNode(ManagedNode):
@@ -21,7 +22,7 @@ class DummyNode(ManagedNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self.fault == "refuse":
-            raise ValueError("the weights are for another fleet")
+            raise ConfigError("the weights are for another fleet")
         if self.fault == "slow":
             time.sleep(3.0)
         return TransitionCallbackReturn.SUCCESS

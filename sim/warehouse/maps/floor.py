@@ -44,7 +44,8 @@ def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Fl
     if size[0] * size[1] > settings.largest_floor or max(size) > LONGEST_SIDE:
         raise ConfigError(
             f"{source}: the floor is {size[0]:.0f} x {size[1]:.0f} m; wanted at most {settings.largest_floor:g} m2 "
-            f"and sides of {LONGEST_SIDE:g} m. Check `resolution`, crop the map, or raise largest_floor in config/import.yaml."
+            f"and sides of {LONGEST_SIDE:g} m. Check `resolution`, crop the map, or raise largest_floor in "
+            f"config/import.yaml."
         )
     corner = (columns.start * grid.resolution, rows.start * grid.resolution)
     cut = grid.free[rows, columns]

@@ -16,8 +16,8 @@ ON_LANE = 0.15  # m: an approach point this near a lane lies on it
 def lay_routes(plan: FloorPlan, lattices: tuple[float, ...]) -> tuple[FloorPlan, int]:
     """The plan with the widest lattice that reaches all but a few slots, less the places it does not reach.
 
-    Lanes a wide step apart let robots pass each other, so a wide lattice is worth a slot or a parking place; it is
-    not worth a dock or an inspection place.
+    Lanes a wide step apart let robots pass each other, so a wide lattice is worth some slots and one parking place
+    in three; it is not worth a dock or an inspection place.
 
     Returns:
         The plan, and how many places it lost.
@@ -25,14 +25,16 @@ def lay_routes(plan: FloorPlan, lattices: tuple[float, ...]) -> tuple[FloorPlan,
     given = len(plan.places)
     plan = _without(plan, set(blocked_places(plan)))
     spare = SPARE_SLOTS * len(plan.of_type("slot"))
-    minor = {place.name for place in plan.places if place.type in ("slot", "parking")}
+    slots = {place.name for place in plan.places if place.type == "slot"}
+    parking = {place.name for place in plan.places if place.type == "parking"}
     best, least = plan, np.inf
     for lattice in lattices:
         shifts = [_laid(plan, lattice, right, up) for right in PHASES for up in PHASES]
         shifts.sort(key=lambda laid: -(len(free_nodes(laid)) + 2 * _on_lanes(laid)))
         for laid in shifts[:SURVEYED]:
             lost = set(unreached_places(laid))
-            cost = len(lost & minor) + given * len(lost - minor)
+            may_lose = lost & slots if len(lost & parking) > len(parking) // 3 else lost & (slots | parking)
+            cost = len(may_lose) + given * len(lost - may_lose)
             if cost < least:
                 best, least = _without(laid, lost), cost
         if least <= spare:

@@ -100,6 +100,7 @@ def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(app: typer.Typer, tmp_pat
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | paths())
     try:
         assert process.stdout is not None
+        assert process.stdout.readline().startswith("building 32 worlds")
         assert process.stdout.readline().startswith("1/100000")  # the first iteration is behind us
         process.send_signal(signal.SIGINT)
         began = time.monotonic()

@@ -114,7 +114,7 @@ def test_content_other_than_the_listed_one_is_not_written(tmp_path: Path, server
 def test_a_missing_file_and_a_missing_server_say_so(tmp_path: Path, server: tuple[str, dict[str, bytes]]) -> None:
     with pytest.raises(DownloadError, match="the server answers 404"):
         download(one_file(), tmp_path, server[0])
-    with pytest.raises(DownloadError, match="cannot be reached .* Check the network"):
+    with pytest.raises(DownloadError, match=r"cannot be reached .* Check the network"):
         download(one_file(), tmp_path, "http://127.0.0.1:9")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tests.support.real_data import TOP, real_data
 
 SETTINGS = read_import_settings(TOP / "config" / "import.yaml")
 RESOLUTION = 0.1
-REAL = {  # map: (least slots, what must be there because it is in the building)
+REAL = {  # map: least slots
     "maps/occupancy/aws_small_warehouse_005/map.yaml": 16,
     "maps/occupancy/nav2_depot/depot.yaml": 30,
     "maps/occupancy/isaac_carter_warehouse/carter_warehouse_navigation.yaml": 60,
@@ -254,10 +255,26 @@ def test_corrupt_files_raise_nothing_but_config_errors(
         lines = path.read_text().splitlines()
         lines[at % len(lines)] = lines[at % len(lines)].split(":")[0] + ": " + text
         path.write_text("\n".join(lines), encoding="utf-8")
-    try:
+    with contextlib.suppress(ConfigError):
         import_map_server(path, SETTINGS)
-    except ConfigError:
-        pass
+
+
+@given(
+    seed=some.integers(0, 2**32 - 1), resolution=some.sampled_from([0.03, 0.1, 0.2]), yaw=some.sampled_from([0, 0.4])
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_random_floor_becomes_a_sound_plan_or_is_refused(
+    tmp_path: Path, seed: int, resolution: float, yaw: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = np.full((120, 140), 254, dtype=np.uint8)
+    for _ in range(8):
+        row, column, rows, columns = (*rng.integers(0, 140, 2), *rng.integers(1, 40, 2))
+        pixels[row : row + rows, column : column + columns] = rng.choice([0, 205, 254])
+    path = write_map(tmp_path, pixels, resolution=resolution, origin=[3.0, 4.0, yaw])
+    with contextlib.suppress(ConfigError):
+        plan = import_map_server(path, SETTINGS.model_copy(update={"tries": 1}))
+        build_tables(plan)
 
 
 def test_the_command_writes_plan_picture_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,7 +128,7 @@ def test_bad_settings_are_refused_by_key(tmp_path: Path, change: dict[str, objec
 
 def test_units_of_a_family_make_a_pallet_line_largest_first_and_at_most_four() -> None:
     noon = datetime(2010, 12, 1, 12)
-    families = tuple(f"{number}" for number in range(221, 232)) + ("other",)
+    families = (*(f"{number}" for number in range(221, 232)), "other")
     rows = [
         Row("1", "221", 20, noon), Row("1", "221", 10, noon),  # 30 together
         Row("1", "222", 23, noon),  # too few

@@ -14,8 +14,8 @@ def main() -> int:
     return run(lambda: [MyNode()])                        # the console script: 0 after SIGINT or SIGTERM
 ```
 
-- An exception inside a lifecycle callback is logged in words (with a traceback unless it is a ValueError, whose
-  text is made for users: ConfigError, ContractError …), told on /diagnostics, and becomes FAILURE.
+- An exception inside a lifecycle callback is logged in words (with a traceback unless it is one of ours, whose text
+  is made for users: ConfigError, BundleError …), told on /diagnostics, and becomes FAILURE.
 - Every node sends a Heartbeat on /fleet/heartbeat twice a second of wall time from the thread that does its work,
   so a node that hangs falls silent. A callback that works longer than 2 s must not run while active.
 - `tell(level, message, **values)` publishes one DiagnosticStatus under the node's name.
@@ -50,6 +50,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from parley_agents.user_errors import is_for_users
 from parley_msgs.msg import Heartbeat
 from policy_core.config import ConfigError
 
@@ -177,9 +178,9 @@ def _in_words(callback: _Callback) -> _Callback:
         try:
             return callback(node, state)
         except Exception as error:
-            words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            words = str(error) if is_for_users(error) else f"{type(error).__name__}: {error}"
             node.get_logger().error(f"{callback.__name__} failed: {words}")
-            if not isinstance(error, ValueError):
+            if not is_for_users(error):
                 traceback.print_exc()
             node.tell(DiagnosticStatus.ERROR, words, callback=callback.__name__)
             return TransitionCallbackReturn.FAILURE
@@ -201,10 +202,10 @@ def run(make_nodes: Callable[[], Sequence[Node]], arguments: Sequence[str] | Non
         nodes = make_nodes()
         spin(nodes, until=is_told_to_stop)
         return 0
-    except ValueError as error:
-        print(f"[FATAL] {error}", file=sys.stderr, flush=True)
-        return 2
-    except Exception:
+    except Exception as error:
+        if is_for_users(error):
+            print(f"[FATAL] {error}", file=sys.stderr, flush=True)
+            return 2
         traceback.print_exc()
         return 1
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 
@@ -43,12 +44,28 @@ def checked_policy(policy: str | None) -> str:
         policy = f"bundle:{home() / 'bundles' / 'demo'}"
     if policy.startswith("bundle:"):
         folder = Path(policy.removeprefix("bundle:")).resolve()
-        if not (folder / "manifest.yaml").is_file():
-            raise ConfigError(
-                f"policy: {folder} is no policy bundle (it has no manifest.yaml). Make one: parley export."
-            )
+        _check_bundle(folder)
         return f"bundle:{folder}"
     return choose_one("policy", policy, (*POLICIES, "bundle:FOLDER"))
+
+
+def _check_bundle(folder: Path) -> None:
+    """Refuse at once what needs no torch to see; the agents check the rest before they open a topic."""
+    if not (folder / "manifest.yaml").is_file():
+        raise ConfigError(f"policy: {folder} is no policy bundle (it has no manifest.yaml). Make one: parley export.")
+    manifest = read_yaml(folder / "manifest.yaml")
+    wanted = manifest.get("weights_sha256") if isinstance(manifest, dict) else None
+    try:
+        seen = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f"policy: {folder}: the weights cannot be read ({error}). Make it anew: parley export."
+        ) from None
+    if seen != wanted:
+        raise ConfigError(
+            f"policy: {folder}: the weights are damaged or another bundle's (digest {seen[:12]}, the manifest says "
+            f"{str(wanted)[:12]}). Copy the bundle again, or make it anew: parley export."
+        )
 
 
 def checked_orders(path: Path | None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
+from parley_agents.user_errors import is_for_users
 from parley_bringup.paths import keep_caches_inside
 
 COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = next((word for word in words if not word.startswith("-")), None)
     try:
         command_line(wanted)(words, prog_name="parley")
-    except ValueError as error:
-        if not type(error).__module__.startswith(("policy_core.", "sim.", "parley_")):
+    except Exception as error:
+        if not is_for_users(error):
             raise
         print(f"parley {wanted}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -41,6 +41,9 @@ def train(
     except (ConfigError, CheckpointError, TrainingError, ValueError) as error:
         typer.echo(f"parley train: {error}", err=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo(f"parley train: stopped; what was saved is in {run_dir}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     speed = outcome.frames / max(outcome.seconds, 1e-9)
     result = outcome._asdict() | {"best": str(outcome.best) if outcome.best else None, "run_dir": str(run_dir)}
     if json_file is not None:
