@@ -1,4 +1,4 @@
-"""Make the environment `.venv`: Python packages, ROS 2 where none is sourced, and the built workspace.
+"""Make the environment `.venv`: Python packages, ROS 2 where none is sourced, built workspace, compiled kernels.
 
 `make setup` runs this with the system's Python, so only the standard library is imported. Each step is done again
 only when what it depends on has changed; a stamp in `.venv` is written after the step succeeded.
@@ -35,6 +35,7 @@ def main() -> int:
         make_environment(sourced)
         install_packages(sourced)
         build_workspace(sourced)
+        compile_kernels()
     except SetupError as error:
         print(f"\nmake setup: {error}", file=sys.stderr)
         return 2
@@ -111,7 +112,7 @@ def install_packages(sourced: str | None) -> None:
     _say("installing the locked Python packages" + ("" if sourced is not None else " and ROS 2 Jazzy"))
     pip = [str(INTERPRETER), "-m", "pip", "--disable-pip-version-check"]
     _run(
-        [*pip, "install", "-qq", "--constraint", "constraints.txt", "--editable", f".[{extras}]"],
+        [*pip, "install", "-qq", "--no-compile", "--constraint", "constraints.txt", "--editable", f".[{extras}]"],
         "pip could not install the packages (its message is above). Without a network, or with a package index of "
         "your own, set PIP_INDEX_URL or PIP_FIND_LINKS, then run make setup again",
     )
@@ -163,6 +164,17 @@ def link_modules() -> None:
     site = next(VENV.glob("lib/python3*/site-packages"))
     lines = [str(folder) for folder in (*folders, *metadata)]
     _write(site / "parley_workspace.pth", "\n".join(lines) + "\n")
+
+
+def compile_kernels() -> None:
+    """Compile the simulation's kernels once, so that no node waits for its own copy of the work."""
+    sources = sorted((TOP / "sim").rglob("*.py"))
+    stamp, state = STAMPS / "kernels", _digest(sources, _read(STAMPS / "packages"))
+    if _read(stamp) == state:
+        return
+    _say("compiling the simulation's kernels")
+    _run([str(INTERPRETER), "-m", "sim.warm"], "the kernels could not be compiled (the message is above)")
+    _write(stamp, state)
 
 
 def _lacks_tf2_msgs(sourced: str | None) -> bool:

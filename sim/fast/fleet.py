@@ -15,6 +15,7 @@ from sim.warehouse.motion import (
     BLOCKED_TOTAL,
     FRONT,
     HALF_WIDTH,
+    OUTLINE_POINTS,
     REAR,
     TRAVELLED,
     can_take_job,
@@ -198,8 +199,8 @@ def outline_gap(pose: np.ndarray, other: np.ndarray) -> float:
     if abs(pose[0] - other[0]) > 4.0 or abs(pose[1] - other[1]) > 4.0:
         return best
     c, s = math.cos(pose[2]), math.sin(pose[2])
-    for corner in range(6):
-        x, y = outline(other, corner)
+    for point in range(OUTLINE_POINTS):
+        x, y = outline(other, point, 0.0)
         along = (x - pose[0]) * c + (y - pose[1]) * s
         aside = abs(-(x - pose[0]) * s + (y - pose[1]) * c)
         dx = max(along - FRONT, -REAR - along, 0.0)

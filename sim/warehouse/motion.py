@@ -38,10 +38,15 @@ from sim.warehouse.settings import MotionNumbers
 # Columns of a skill row; places and nodes are indices kept as floats, -1 for none.
 PHASE, NODE, HERE, PICK_PLACE, DROP_PLACE, HOME, HOLD_UNTIL, BLOCKED, BLOCKER, BLOCKED_TOTAL, TRAVELLED = range(11)
 DETOUR, SPEED = 11, 12  # node to pass before the route is taken up again; last commanded speed
+BACKING = 13  # metres still to back off
 SKILL_SIZE = 16
 
 FRONT, REAR, HALF_WIDTH = 1.05, 0.38, 0.33  # m, outline of a forklift around its centre, forks included
 TURN_RADIUS = 1.15  # m swept by the forks when turning on the spot
+BODY_RADIUS = 0.52  # m from the centre to the rear corners
+FORESIGHT = 0.9  # s
+OUTLINE_POINTS = 12
+BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot gives way
 ARRIVED = 0.25  # m from a route node that counts as passed
 ALIGNED = 0.02  # rad
 CENTRED = 0.015  # m
@@ -80,6 +85,7 @@ def start_job(skill: np.ndarray, pick: int, drop: int, is_loaded: bool) -> None:
         skill[PHASE] = TO_DROP if is_loaded else TO_PICK
     skill[DETOUR] = -1
     skill[HOLD_UNTIL] = 0.0
+    skill[BACKING] = 0.0
 
 
 @njit(cache=True)
@@ -209,6 +215,8 @@ def _drive(
     skill: np.ndarray, pose: np.ndarray, now: float, others: np.ndarray, me: int, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
     """Follow the route to the goal's approach point."""
+    if skill[BACKING] > 0:
+        return _back_off(skill, pose, now, others, me, tables, numbers)
     goal = _goal_node(skill, tables)
     node = int(skill[NODE])
     gap = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
@@ -221,11 +229,10 @@ def _drive(
         skill[HERE] = node
         if int(skill[DETOUR]) == node:
             skill[DETOUR] = -1
-        if now >= skill[HOLD_UNTIL]:
-            skill[NODE] = tables.next_node[node, goal if skill[DETOUR] < 0 else int(skill[DETOUR])]
-            node = int(skill[NODE])
-            gap = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
-    if now < skill[HOLD_UNTIL] and gap < ARRIVED:
+        skill[NODE] = tables.next_node[node, goal if skill[DETOUR] < 0 else int(skill[DETOUR])]
+        node = int(skill[NODE])
+        gap = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
+    if now < skill[HOLD_UNTIL]:
         return 0.0, 0.0
     wanted = math.atan2(tables.node_y[node] - pose[1], tables.node_x[node] - pose[0])
     error = wrap(wanted - pose[2])
@@ -371,8 +378,10 @@ def _in_way(pose: np.ndarray, heading: float, others: np.ndarray, me: int, looka
             continue
         if abs(others[other, 0] - pose[0]) > 6.0 or abs(others[other, 1] - pose[1]) > 6.0:
             continue
-        for corner in range(6):
-            x, y = outline(others[other], corner)
+        # Of two robots about to cross, the later one in the fleet looks where the earlier one will be.
+        foresight = FORESIGHT * max(others[other, 3], 0.0) if other < me else 0.0
+        for point in range(OUTLINE_POINTS):
+            x, y = outline(others[other], point, foresight)
             ahead = (x - pose[0]) * c + (y - pose[1]) * s - front
             aside = -(x - pose[0]) * s + (y - pose[1]) * c
             margin = 0.15 if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
@@ -384,10 +393,18 @@ def _in_way(pose: np.ndarray, heading: float, others: np.ndarray, me: int, looka
 
 
 @njit(cache=True)
-def outline(pose: np.ndarray, corner: int) -> tuple[float, float]:
-    """One of six points on a robot's outline, in map (m)."""
-    along = FRONT if corner < 2 else (-REAR if corner < 4 else 0.35)
-    aside = HALF_WIDTH if corner % 2 == 0 else -HALF_WIDTH
+def outline(pose: np.ndarray, point: int, ahead: float) -> tuple[float, float]:
+    """One of twelve points on a robot's outline, in map (m): five along each side, and the middles of front and rear.
+
+    The front is moved forward by `ahead` (m), to cover where the robot will be.
+    """
+    front = FRONT + ahead
+    if point < 10:
+        along = front - (front + REAR) * (point // 2) / 4
+        aside = HALF_WIDTH if point % 2 == 0 else -HALF_WIDTH
+    else:
+        along = front if point == 10 else -REAR
+        aside = 0.0
     c, s = math.cos(pose[2]), math.sin(pose[2])
     return pose[0] + along * c - aside * s, pose[1] + along * s + aside * c
 
@@ -399,9 +416,12 @@ def _in_turn(pose: np.ndarray, target: float, others: np.ndarray, me: int) -> in
     for other in range(len(others)):
         if other == me or math.isnan(others[other, 0]):
             continue
-        for corner in range(6):
-            x, y = outline(others[other], corner)
-            if math.hypot(x - pose[0], y - pose[1]) > TURN_RADIUS:
+        for point in range(OUTLINE_POINTS):
+            x, y = outline(others[other], point, 0.0)
+            reach = math.hypot(x - pose[0], y - pose[1])
+            if reach < BODY_RADIUS:
+                return other
+            if reach > TURN_RADIUS:
                 continue
             bearing = wrap(math.atan2(y - pose[1], x - pose[0]) - pose[2])
             if bearing * sweep > 0 and abs(bearing) < abs(sweep) + 0.35:
@@ -419,7 +439,6 @@ def _resolve(
         return
     if not reroute(skill, pose, others, me, tables):
         give_way(skill, pose, now, others, me, tables)
-    skill[BLOCKED] = numbers.step
 
 
 @njit(cache=True)
@@ -442,6 +461,9 @@ def reroute(skill: np.ndarray, pose: np.ndarray, others: np.ndarray, me: int, ta
             continue
         if not _is_free(option, others, me, tables):
             continue
+        heading = math.atan2(tables.node_y[option] - pose[1], tables.node_x[option] - pose[0])
+        if _in_turn(pose, heading, others, me) >= 0:
+            continue
         onward = tables.next_node[option, goal]
         length = tables.distance[option, goal] + (8.0 if onward == here or onward == blocked_node else 0.0)
         if length < cost:
@@ -456,22 +478,36 @@ def reroute(skill: np.ndarray, pose: np.ndarray, others: np.ndarray, me: int, ta
 
 @njit(cache=True)
 def give_way(skill: np.ndarray, pose: np.ndarray, now: float, others: np.ndarray, me: int, tables: Tables) -> None:
-    """Back off to the free neighbouring node farthest from the blocker, and hold there for four seconds."""
-    blocker = int(skill[BLOCKER])
-    here = nearest_node(pose, tables)
-    best, reach = here, -1.0
-    for option in tables.neighbours[here]:
-        if option < 0 or not _is_free(option, others, me, tables):
-            continue
-        away = 0.0
-        if blocker >= 0:
-            away = math.hypot(tables.node_x[option] - others[blocker, 0], tables.node_y[option] - others[blocker, 1])
-        if away > reach:
-            best, reach = option, away
-    skill[NODE] = best
-    skill[DETOUR] = best
-    skill[HOLD_UNTIL] = now + 4.0
+    """Back off straight, the way it came, and hold there a moment."""
+    skill[BACKING] = BACK_OFF
     skill[BLOCKED] = 0.0
+
+
+@njit(cache=True)
+def _back_off(
+    skill: np.ndarray, pose: np.ndarray, now: float, others: np.ndarray, me: int, tables: Tables, numbers: MotionNumbers
+) -> tuple[float, float]:
+    """Reverse until the distance is done or something stands behind."""
+    blocker, _ = _in_way(pose, pose[2] + math.pi, others, me, 0.3)
+    skill[BACKING] -= BACK_SPEED * numbers.step
+    if blocker >= 0 or _clearance_behind(pose, tables) < HALF_WIDTH or skill[BACKING] <= 0:
+        skill[BACKING] = 0.0
+        skill[HOLD_UNTIL] = now + BACK_HOLD
+        skill[HERE] = skill[NODE] = nearest_node(pose, tables)
+        skill[DETOUR] = -1
+        return 0.0, 0.0
+    return -BACK_SPEED, 0.0
+
+
+@njit(cache=True)
+def _clearance_behind(pose: np.ndarray, tables: Tables) -> float:
+    """Metres from a point behind the rear to the nearest obstacle of the floor plan; 0 outside."""
+    x = pose[0] - (REAR + 0.1) * math.cos(pose[2])
+    y = pose[1] - (REAR + 0.1) * math.sin(pose[2])
+    row, column = int((y - tables.grid_origin[1]) / tables.cell), int((x - tables.grid_origin[0]) / tables.cell)
+    if row < 0 or column < 0 or row >= tables.clearance.shape[0] or column >= tables.clearance.shape[1]:
+        return 0.0
+    return tables.clearance[row, column]
 
 
 @njit(cache=True)

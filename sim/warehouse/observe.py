@@ -16,6 +16,7 @@ from sim.warehouse.decisions import CLAIM, INSPECT, NONE, PASS, REJECT_PALLET, R
 from sim.warehouse.motion import (
     BLOCKED,
     BLOCKER,
+    OUTLINE_POINTS,
     TO_DROP,
     TO_PICK,
     can_take_job,
@@ -333,8 +334,8 @@ def sectors_of_map(pose: np.ndarray, others: np.ndarray, me: int, tables: Tables
     for other in range(len(others)):
         if other == me or math.isnan(others[other, 0]):
             continue
-        for corner in range(6):
-            x, y = outline(others[other], corner)
+        for point in range(OUTLINE_POINTS):
+            x, y = outline(others[other], point, 0.0)
             distance = math.hypot(x - pose[0], y - pose[1])
             bearing = wrap(math.atan2(y - pose[1], x - pose[0]) - pose[2])
             sector = int(round(bearing / (math.pi / 4))) % SECTORS

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from parley_bringup.domain import hold_domain
+from parley_bringup.fleet_process import environment
 from parley_bringup.nodes import NodeSpec
-from parley_bringup.runner import Runner, environment
+from parley_bringup.runner import Runner
 
 DUMMY = Path(__file__).with_name("dummy_node.py")
 

@@ -51,6 +51,8 @@ def run_files(tmp_path):
         "contract": CONFIG / "contract.yaml",
         "camera_period": 0.0,
         "step_limit": 0.3,
+        "tick_limit": 0.6,
+        "link_limit": 2.0,
     }
 
 

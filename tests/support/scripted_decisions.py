@@ -25,7 +25,7 @@ CREW = Crew(
 )
 
 
-def told(database: str, seed: int = 3, minutes: float = 10.0) -> Told:
+def told(database: str, seed: int = 2, minutes: float = 10.0) -> Told:
     """A run of a small hall with generated orders."""
     config = TOP / "config"
     return Told(

@@ -20,7 +20,7 @@ def shared(folder: str) -> list[tuple[str, list[str]]]:
 setup(
     name=package,
     version="0.1.0",
-    description="Starts a Parley fleet: manifest, node list, lifecycle manager, recorder, embedded runner, command line.",
+    description="Starts a Parley fleet: node list, lifecycle manager, recorder, runner, command line.",
     maintainer="The Parley team",
     maintainer_email="team@parley.dev",
     license="Apache-2.0",

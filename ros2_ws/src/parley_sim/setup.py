@@ -5,7 +5,7 @@ package = "parley_sim"
 setup(
     name=package,
     version="0.1.0",
-    description="Shows the PyBullet warehouse as robots: clock, odometry, laser, transforms; takes velocity and fork commands.",
+    description="Shows the PyBullet warehouse as robots; takes velocity and fork commands.",
     maintainer="The Parley team",
     maintainer_email="team@parley.dev",
     license="Apache-2.0",

@@ -57,9 +57,10 @@ def _facing_right(
     cell, width = floor.cell, solid.shape[1]
     ahead, behind = _free_run(solid), _free_run(solid[:, ::-1])[:, ::-1]
     band = 2 * round(PALLET_SIDE / 2 / cell) + 1
-    gap = int(np.ceil((PALLET_SIDE / 2 + settings.gap_behind) / cell - 0.5))
+    from_face = max(PALLET_SIDE / 2 + settings.gap_behind, ROBOT_RADIUS)  # a robot may park at any spot
+    gap = int(np.ceil(from_face / cell - 0.5 - 1e-6))
     back = round(settings.approach / cell)
-    needed = int(np.ceil((PALLET_SIDE / 2 + settings.passing) / cell - 0.5))
+    needed = int(np.ceil((PALLET_SIDE / 2 + settings.passing) / cell - 0.5 - 1e-6))
     fits = ~solid & (ndimage.minimum_filter1d(ahead, band, axis=0, mode="constant", cval=0) == gap)
     fits &= ndimage.minimum_filter1d(behind, band, axis=0, mode="constant", cval=0) >= needed
     near = (ahead <= gap + settings.backing_depth / cell).astype(np.float64)

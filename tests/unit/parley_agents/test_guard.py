@@ -30,7 +30,7 @@ def scan_of(points, now=0.0):
     points = np.asarray(points, dtype=float).reshape(-1, 2)
     ranges = np.concatenate([np.hypot(points[:, 0], points[:, 1]), np.full(20, np.inf)])
     angles = np.concatenate([np.arctan2(points[:, 1], points[:, 0]), np.zeros(20)])
-    return Sensed(ranges, angles, NOTHING, odom_stamp=now, scan_stamp=now, decision_stamp=now)
+    return Sensed(ranges, angles, NOTHING, NOTHING, odom_stamp=now, scan_stamp=now, decision_stamp=now)
 
 
 def wall_ahead(distance):
@@ -156,9 +156,17 @@ def test_the_own_load_is_no_obstacle_but_a_pallet_there_that_is_not_loaded_is():
 
 def test_what_the_load_hides_is_taken_from_what_is_known():
     wall = np.array(wall_ahead(LOAD_X + HALF + 0.03))
-    sensed = scan_of([])._replace(known=wall)
+    sensed = scan_of([])._replace(hidden=wall)
     assert Guard(GUARD, OUTLINE).check(0.2, 0.0, sensed, 0.0, Work(is_loaded=True)).v == 0.0
     assert Guard(GUARD, OUTLINE).check(-0.2, 0.0, sensed, 0.0, Work(is_loaded=True)).v == -0.2
+
+
+def test_other_robots_are_kept_farther_away_than_walls():
+    assert GUARD.stopping.robot_margin > GUARD.stopping.margin
+    robot = np.array(wall_ahead(FRONT + 0.5 * (GUARD.stopping.robot_margin + GUARD.stopping.margin)))
+    sensed = scan_of([])._replace(robots=robot)
+    assert Guard(GUARD, OUTLINE).check(0.2, 0.0, sensed, 0.0, DRIVING).v == 0.0
+    assert Guard(GUARD, OUTLINE).check(0.02, 0.0, scan_of(robot), 0.0, DRIVING).v > 0.0
 
 
 def stale(**stamps):
@@ -190,7 +198,9 @@ def test_stale_or_unusable_input_stops_the_robot_at_once(command, sensed, why):
 def test_a_few_lost_beams_do_not_stop_it():
     ranges = np.full(180, np.inf)
     ranges[::10] = np.nan
-    verdict = Guard(GUARD, OUTLINE).check(0.1, 0.0, Sensed(ranges, BEAMS, NOTHING, 0.0, 0.0, 0.0), 0.0, DRIVING)
+    verdict = Guard(GUARD, OUTLINE).check(
+        0.1, 0.0, Sensed(ranges, BEAMS, NOTHING, NOTHING, 0.0, 0.0, 0.0), 0.0, DRIVING
+    )
     assert verdict == (0.1, 0.0, "")
 
 

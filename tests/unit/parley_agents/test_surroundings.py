@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley_agents.look_ahead import outline_of
+from parley_agents.guard import Guard, Sensed, Work, read_guard
+from parley_agents.look_ahead import clearance, outline_of, seen_from
 from parley_agents.surroundings import Surroundings
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
@@ -18,20 +19,72 @@ CONFIG = Path(__file__).parents[3] / "config"
 @pytest.fixture(scope="module")
 def surroundings():
     tables = build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
-    return Surroundings(tables, outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7))
+    return Surroundings(tables, outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7), reaction=0.15, braking=1.0)
 
 
 def test_the_outer_wall_lies_ahead_of_a_robot_that_faces_it(surroundings):
     pose = np.array([15.0, 3.0, -math.pi / 2, 0.0])  # 2.9 m from the inner face of the south wall
-    seen = surroundings.seen_from(pose, pose[None], 0)
+    seen = surroundings.obstacles(pose)
     ahead = seen[np.abs(seen[:, 1]) < 0.2]
     assert ahead[:, 0].min() == pytest.approx(2.9, abs=0.1)
 
 
-def test_another_robot_is_an_outline_and_one_never_heard_of_is_nothing(surroundings):
+def test_a_robot_that_stands_is_its_outline_and_one_never_heard_of_is_nothing(surroundings):
     pose = np.array([15.0, 3.0, 0.0, 0.0])
-    alone = surroundings.seen_from(pose, np.array([pose, [np.nan] * 4]), 0)
-    met = surroundings.seen_from(pose, np.array([pose, [17.5, 3.0, math.pi, 0.0]]), 0)
-    fresh = met[len(alone) :]
-    assert fresh[:, 0].min() == pytest.approx(2.5 - 1.05, abs=0.01)
-    assert fresh[:, 0].max() == pytest.approx(2.5 + 0.35, abs=0.01)
+    assert not len(surroundings.robots(pose, np.array([pose, [np.nan] * 4]), 0))
+    met = surroundings.robots(pose, np.array([pose, [17.5, 3.0, math.pi, 0.0]]), 0)
+    assert met[:, 0].min() == pytest.approx(2.5 - 1.05, abs=0.01)
+    assert met[:, 0].max() == pytest.approx(2.5 + 0.35, abs=0.01)
+
+
+@pytest.mark.parametrize(("speed", "first", "last"), [(1.0, -0.35, 1.05 + 0.65), (-1.0, -0.35 - 0.65, 1.05)])
+def test_a_robot_that_moves_is_everywhere_on_its_way_to_a_stop(surroundings, speed, first, last):
+    pose = np.array([15.0, 3.0, 0.0, 0.0])
+    met = surroundings.robots(pose, np.array([pose, [16.0, 5.0, 0.0, speed]]), 0)
+    assert met[:, 0].min() == pytest.approx(1.0 + first, abs=0.01)
+    assert met[:, 0].max() == pytest.approx(1.0 + last, abs=0.01)
+
+
+def crossing(surroundings, apart, knows_speed):
+    """Two robots drive to one crossing at full speed, `apart` m out of step; the smallest gap (m) between them."""
+    settings = read_guard(CONFIG / "guard.yaml")
+    outline = outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7)
+    guards = [Guard(settings, outline), Guard(settings, outline)]
+    poses = np.array([[4.0, 17.5, 0.0, 0.0], [9.0, 12.5 - apart, math.pi / 2, 0.0]])
+    free, smallest = np.full(90, np.inf), np.inf
+    for step in range(80):
+        now, commands = step * 0.1, []
+        told = poses * (1, 1, 1, knows_speed)
+        for me, guard in enumerate(guards):
+            near = surroundings.robots(poses[me], told, me)
+            sensed = Sensed(free, np.zeros(90), np.zeros((0, 2)), near, now, now, now)
+            commands.append(guard.check(1.4, 0.0, sensed, now, Work()).v)
+        for me, wanted in enumerate(commands):
+            speed = poses[me, 3] + np.clip(wanted - poses[me, 3], -0.12, 0.12)  # brakes as the body does
+            poses[me] += (
+                speed * math.cos(poses[me, 2]) * 0.1,
+                speed * math.sin(poses[me, 2]) * 0.1,
+                0,
+                speed - poses[me, 3],
+            )
+        other = seen_from(surroundings._robot, *_relative(poses))
+        smallest = min(smallest, clearance(other, outline.loaded).min())
+    return smallest
+
+
+def _relative(poses):
+    """Pose of robot 0 as seen from robot 1, so that points of robot 1 can be brought into the frame of robot 0."""
+    (x, y, yaw, _), (u, v, turn, _) = poses
+    c, s = math.cos(turn), math.sin(turn)
+    return c * (x - u) + s * (y - v), -s * (x - u) + c * (y - v), yaw - turn
+
+
+@pytest.mark.parametrize("apart", [-0.6, -0.3, 0.0, 0.3, 0.6])
+def test_two_robots_that_cross_at_full_speed_do_not_touch(surroundings, apart):
+    assert crossing(surroundings, apart, knows_speed=1.0) > 0.0
+
+
+def test_without_knowing_the_others_speed_they_would():
+    tables = build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
+    blind = Surroundings(tables, outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7), reaction=0.15, braking=1.0)
+    assert min(crossing(blind, apart, knows_speed=0.0) for apart in (-0.6, -0.3, 0.0, 0.3, 0.6)) == 0.0

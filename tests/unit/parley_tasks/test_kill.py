@@ -78,5 +78,5 @@ def test_a_killed_task_server_loses_nothing_and_counts_nothing_twice(tmp_path):
     for table in HISTORY:
         assert rows(killed, table) == rows(whole, table), table
     shipped = [row for row in rows(whole, "order_lines") if row[4] is not None]
-    assert len(shipped) == states[-1][State._fields.index("kpi")][0, 2] >= 4
+    assert len(shipped) == states[-1][State._fields.index("kpi")][0, 2] > 10
     assert len({row[5] for row in shipped}) == len(shipped), "a pallet ships at most one line"

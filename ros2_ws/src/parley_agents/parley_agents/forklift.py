@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from parley_agents.body import NO_JOB, Choice, Progress, Sheet
-from parley_agents.guard import Guard, GuardSettings, Sensed, Verdict, Work
+from parley_agents.guard import STOPPED, Guard, GuardSettings, Sensed, Verdict, Work
 from parley_agents.look_ahead import outline_of
 from parley_agents.resume import JobFacts, at_place, skill_after_restart
-from parley_agents.surroundings import Surroundings
+from parley_agents.surroundings import NOTHING, Surroundings
 from policy_core.config import ConfigError
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
@@ -34,7 +34,6 @@ DOCKING_PHASES = (
     motion.ENTER_HOME,
     motion.LEAVE_HOME,
 )
-NOTHING = np.zeros((0, 2))
 
 
 class BoardFacts(NamedTuple):
@@ -119,7 +118,6 @@ class ForkliftBody:
         assert self._skill is not None
         self.observe(0.0)
         self.command(0.0, 0.0)
-        self._surroundings.seen_from(self.others[self.me], self.others, self.me)
         motion.start_job(self._skill, 0, 0, False)
         motion.give_way(self._skill, self.others[self.me], 0.0, self.others, self.me, self._tables)
         motion.reroute(self._skill, self.others[self.me], self.others, self.me, self._tables)
@@ -215,6 +213,7 @@ class ForkliftBody:
         if self.job is not None and not self._is_under_way and motion.can_take_job(self._skill):
             motion.start_job(self._skill, self.job.origin, self.job.target, False)
             self._is_under_way = True
+        blocked = self._skill[motion.BLOCKED]
         v, w, fork = motion.move(
             self._skill, pose, self.sensors.fork_height, now, self.others, self.me, self._tables, self._numbers
         )
@@ -222,15 +221,38 @@ class ForkliftBody:
             self._has_dropped = True
         verdict = self._judge(v, w, now, decision_stamp)
         self._skill[motion.SPEED] = verdict.v
+        if verdict.reason == STOPPED and self._skill[motion.BLOCKED] == 0.0:
+            self._wait(blocked, now)
         return Command(verdict.v, verdict.w, fork, verdict.reason)
+
+    def _wait(self, blocked: float, now: float) -> None:
+        """The guard sees what the skill does not: count as blocked, and back off if that lasts.
+
+        Args:
+            blocked: how long the robot was blocked before this step (s).
+            now: s.
+        """
+        assert self._skill is not None
+        self._skill[motion.BLOCKED] = blocked + self.step
+        self._skill[motion.BLOCKED_TOTAL] += self.step
+        drives = self._skill[motion.PHASE] in (motion.TO_PICK, motion.TO_DROP, motion.TO_HOME)
+        if drives and self._skill[motion.BLOCKED] > self._numbers.resolve_after:
+            motion.give_way(self._skill, self.others[self.me], now, self.others, self.me, self._tables)
 
     def _judge(self, v: float, w: float, now: float, decision_stamp: float) -> Verdict:
         assert self._skill is not None
         pose, sensors = self.others[self.me], self.sensors
         phase, is_loaded = int(self._skill[motion.PHASE]), bool(motion.has_lifted(self._skill))
         angles = sensors.first_angle + sensors.angle_step * np.arange(len(sensors.ranges))
-        known = self._surroundings.seen_from(pose, self.others, self.me) if is_loaded else NOTHING
-        sensed = Sensed(sensors.ranges, angles, known, sensors.odom_stamp, sensors.scan_stamp, decision_stamp)
+        sensed = Sensed(
+            sensors.ranges,
+            angles,
+            self._surroundings.obstacles(pose) if is_loaded else NOTHING,
+            self._surroundings.robots(pose, self.others, self.me),
+            sensors.odom_stamp,
+            sensors.scan_stamp,
+            decision_stamp,
+        )
         pallet = None
         if phase in (motion.ENTER_PICK, motion.LEAVE_DROP):
             column = motion.PICK_PLACE if phase == motion.ENTER_PICK else motion.DROP_PLACE
@@ -275,6 +297,6 @@ def forklift_body(
             "or take robots out of the fleet manifest."
         )
     outline = outline_of(bodies, numbers.dock_reach)
-    surroundings = Surroundings(tables, outline)
+    surroundings = Surroundings(tables, outline, guard.stopping.reaction, guard.stopping.braking)
     home = int(homes[number])
     return ForkliftBody(name, robots, home, kind, tables, numbers, Guard(guard, outline), surroundings)

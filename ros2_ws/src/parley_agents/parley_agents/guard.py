@@ -17,6 +17,7 @@ from pydantic import Field as Bound
 from parley_agents.look_ahead import Outline, clearance, free_way, pace_of, pace_to_stop_in, seen_from
 from policy_core.config import Settings, read_settings
 
+STOPPED = "stopped for an obstacle"  # why a command became zero
 CREEP = 0.01  # m/s (or rad/s); what is left of a command below this is no motion worth sending
 LONGEST_STEP = 0.2  # s between two commands that the acceleration limits still count
 
@@ -46,6 +47,7 @@ class Stopping(Settings):
 
     margin: float = Bound(ge=0, le=1)
     docking_margin: float = Bound(ge=0, le=0.5)
+    robot_margin: float = Bound(ge=0, le=2)
     expected_tolerance: float = Bound(ge=0, le=0.5)
     load_tolerance: float = Bound(ge=0, le=0.2)
     reaction: float = Bound(ge=0, le=2)
@@ -65,7 +67,8 @@ class Sensed(NamedTuple):
 
     ranges: np.ndarray  # [L] m from the robot's centre; +inf: nothing in reach
     angles: np.ndarray  # [L] rad in base_link, left-positive
-    known: np.ndarray  # [n, 2] m in base_link: map obstacles and other robots' outlines, used where the load hides them
+    hidden: np.ndarray  # [n, 2] m in base_link: obstacles of the map, used where the load hides them from the laser
+    robots: np.ndarray  # [m, 2] m in base_link: outlines of other robots, from where they are to where they can stop
     odom_stamp: float
     scan_stamp: float
     decision_stamp: float  # the last tick at which the task server confirmed what this robot does
@@ -115,12 +118,12 @@ class Guard:
         if blind:
             return self._send(0.0, 0.0, now, blind)
         v, w, reason = self._within_limits(v, w, now)
-        allowed = self._allowed_share(v, w, self._obstacles(sensed, work), work)
+        allowed = self._allowed_share(v, w, self._obstacles(sensed, work), sensed.robots, work)
         if allowed < 1.0:
             reason = "slowed for an obstacle"
             v, w = v * allowed, w * allowed
             if abs(v) < CREEP and abs(w) < CREEP:
-                v, w, reason = 0.0, 0.0, "stopped for an obstacle"
+                v, w, reason = 0.0, 0.0, STOPPED
         return self._send(v, w, now, reason)
 
     def _blind(self, v: float, w: float, sensed: Sensed, now: float) -> str:
@@ -165,19 +168,19 @@ class Guard:
         points = np.stack([ranges * np.cos(angles), ranges * np.sin(angles)], axis=1).astype(np.float64)
         if work.is_loaded:
             points = points[clearance(points, self._own_load) > 0.0]
-            points = np.concatenate([points, self._hidden(sensed.known)])
+            points = np.concatenate([points, self._in_shadow(sensed.hidden)])
         if work.pallet is not None:
             half = self._outline.load_half + self.settings.stopping.expected_tolerance
             points = points[np.abs(seen_from(points, *work.pallet)).max(axis=1) > half]
         return points
 
-    def _hidden(self, known: np.ndarray) -> np.ndarray:
-        """Those of the known points [n, 2] that the load hides from the laser."""
+    def _in_shadow(self, points: np.ndarray) -> np.ndarray:
+        """Those of the points [n, 2] that the load hides from the laser."""
         near, half = self._outline.load_near, self._outline.load_half
-        in_shadow = (known[:, 0] > near + 2 * half) & (np.abs(known[:, 1]) < half / near * known[:, 0])
-        return np.asarray(known[in_shadow], dtype=np.float64)
+        is_hidden = (points[:, 0] > near + 2 * half) & (np.abs(points[:, 1]) < half / near * points[:, 0])
+        return np.asarray(points[is_hidden])
 
-    def _allowed_share(self, v: float, w: float, points: np.ndarray, work: Work) -> float:
+    def _allowed_share(self, v: float, w: float, points: np.ndarray, robots: np.ndarray, work: Work) -> float:
         """Share of (v, w) in [0, 1] from which the body can stop on its arc before it comes too close to a point.
 
         A point that is already closer than the margin stops only motion that brings it closer still, so a robot
@@ -187,12 +190,15 @@ class Guard:
         boxes = self._outline.loaded if work.is_loaded else self._outline.chassis
         pace = pace_of(v, w, boxes)
         way = pace * stopping.reaction + pace * pace / (2 * stopping.braking)
-        if way <= 0.0 or not len(points):
+        everything = np.concatenate([points, robots])
+        if way <= 0.0 or not len(everything):
             return 1.0
-        margin = stopping.docking_margin if work.is_docking else stopping.margin
-        apart = clearance(points, boxes)
+        margin = np.full(len(everything), stopping.docking_margin if work.is_docking else stopping.margin)
+        margin[len(points) :] = stopping.robot_margin
+        apart = clearance(everything, boxes)
         near = apart < margin + way
-        free = free_way(points[near], np.minimum(margin, apart[near]) - 1e-6, boxes, v / pace, w / pace, way)
+        wanted = np.minimum(margin[near], apart[near]) - 1e-6
+        free = free_way(everything[near], wanted, boxes, v / pace, w / pace, way)
         return 1.0 if free >= way else min(1.0, pace_to_stop_in(free, stopping.reaction, stopping.braking) / pace)
 
     def _send(self, v: float, w: float, now: float, reason: str) -> Verdict:

@@ -63,7 +63,7 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
     is_critical: bool = False  # its end ends the fleet
     respawns: bool = False
-    respawn_delay: float = 1.0  # s, doubled at each further try
+    respawn_delay: float = 0.5  # s, doubled at each further try
     managed: tuple[str, ...] = field(default=())  # fully qualified names of its lifecycle nodes
 
     @property

@@ -132,9 +132,13 @@ def new_run_dir(wanted: Path | None, command: str) -> Path:
 
 
 def write_run(fleet: Fleet, options: RunOptions, plan: FloorPlan, map_name: str) -> None:
-    """Write into the run folder what is run, and the floor plan the nodes will read."""
+    """Write into the run folder what is run, and the floor plan the nodes will read.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
     contract = read_contract(options.contract)
-    RunContext(
+    context = RunContext(
         policy=options.policy,
         agents=tuple(AgentEntry(name=agent.name, kind=agent.kind) for agent in fleet.agents),
         seed=options.seed,
@@ -150,4 +154,8 @@ def write_run(fleet: Fleet, options: RunOptions, plan: FloorPlan, map_name: str)
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         commit=checked_out_commit(home()),
         versions=installed_versions(),
-    ).write(options.run_dir, plan)
+    )
+    try:
+        context.write(options.run_dir, plan)
+    except OSError as error:
+        raise ConfigError(f"run folder: {options.run_dir} cannot be written ({error}); name another one.") from None

@@ -16,14 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from parley_bringup import keeper
+from parley_bringup.fleet_process import Process, describe_exit, usage
 from parley_bringup.nodes import NodeSpec, write_parameters
+from policy_core.config import ConfigError
 
 SAMPLE_PERIOD = 1.0  # s between two looks at CPU time and memory
 REFUSED = 2  # exit code of a node that refuses its parameters: starting it again would not help
@@ -33,29 +32,6 @@ LONGEST_DELAY = 8.0  # s
 ESCALATION = ((signal.SIGINT, 2.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 0.5))  # with patience (s)
 SHOWN = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "OMP_NUM_THREADS", "ROS_LOG_DIR")
 MANAGER_PATIENCE = 1.2  # s the lifecycle manager has to take the fleet down in order
-
-
-@dataclass
-class Process:
-    """One process of the fleet, through all its lives."""
-
-    spec: NodeSpec
-    log: Path
-    popen: subprocess.Popen[bytes] | None = None
-    started: float = 0.0  # s, monotonic
-    restart_at: float | None = None  # s, monotonic; None: no restart is due
-    starts: int = 0
-    tries: int = 0
-    exit_code: int | None = None
-    cpu: float = 0.0  # s, of all ended lives
-    cpu_now: float = 0.0  # s, of this life
-    peak_rss: int = 0  # bytes
-    pids: list[int] = field(default_factory=list)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it runs, as far as has been looked."""
-        return self.popen is not None
 
 
 class Runner:
@@ -77,7 +53,14 @@ class Runner:
         self._is_closed = False
 
     def start(self) -> None:
-        """Write the parameter files and start everything."""
+        """Write the parameter files and start everything.
+
+        Raises:
+            ConfigError: an executable is not installed.
+        """
+        missing = [process.spec.argv()[0] for process in self._processes if not Path(process.spec.argv()[0]).exists()]
+        if missing:
+            raise ConfigError(f"not installed: {', '.join(missing)}. Run `make setup`.")
         (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
         write_parameters([process.spec for process in self._processes])
         self._keeper = subprocess.Popen(
@@ -165,7 +148,7 @@ class Runner:
             self._tell_keeper(f"-{process.popen.pid}")
         process.popen, process.exit_code = None, code
         process.cpu, process.cpu_now = process.cpu + process.cpu_now, 0.0
-        self._note(f"{process.spec.process} ended with {_describe(code)}")
+        self._note(f"{process.spec.process} ended with {describe_exit(code)}")
         if self._is_closed:
             return
         if process.spec.is_critical or code == REFUSED:
@@ -251,36 +234,3 @@ class Runner:
         lines += [shlex.join(process.spec.argv()) for process in self._processes]
         lines += [f"{seconds:9.3f} s  {text}" for seconds, text in self.events]
         (self.run_dir / "runner.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def usage(pid: int) -> tuple[float, int]:
-    """CPU time so far (s, without that of children) and peak resident memory (bytes); zeros if it has gone."""
-    try:
-        times = psutil.Process(pid).cpu_times()
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except (psutil.Error, OSError):
-        return 0.0, 0
-    peak = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-    return times.user + times.system, peak
-
-
-def environment(domain: int, run_dir: Path, *, is_local: bool) -> dict[str, str]:
-    """The environment of a fleet's processes: its domain, this machine only unless told otherwise, logs in the run."""
-    chosen = dict(os.environ)
-    chosen["ROS_DOMAIN_ID"] = str(domain)
-    if is_local:
-        chosen.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    chosen.setdefault("OMP_NUM_THREADS", "1")  # many small processes on one machine
-    chosen["ROS_LOG_DIR"] = str(run_dir / "logs" / "ros")
-    chosen["RCUTILS_COLORIZED_OUTPUT"] = "0"
-    chosen["RCUTILS_LOGGING_BUFFERED_STREAM"] = "0"
-    chosen["PYTHONUNBUFFERED"] = "1"
-    return chosen
-
-
-def _describe(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"signal {signal.Signals(-code).name}"
-    return f"signal {-code}"

@@ -16,11 +16,12 @@ from typing import NamedTuple
 from rich.console import Console
 
 from parley_bringup.fleet import Fleet
+from parley_bringup.fleet_process import environment
 from parley_bringup.fleet_watch import FleetWatch
 from parley_bringup.graph_snapshot import query_graph
 from parley_bringup.live_view import LiveView
 from parley_bringup.nodes import NodeSpec
-from parley_bringup.runner import REFUSED, Runner, environment
+from parley_bringup.runner import REFUSED, Runner
 
 VIEW_PERIOD = 0.25  # s between two pictures
 STEP_PERIOD = 0.05  # s between two looks at the processes
@@ -46,6 +47,7 @@ def run_fleet(
     is_local: bool,
     console: Console,
     minutes: float,
+    rounds: int,
     is_shown: bool,
 ) -> Outcome:
     """Run until the lifecycle manager says the time is over, something critical ends, or a signal comes.
@@ -59,6 +61,7 @@ def run_fleet(
         is_local: keep discovery on this machine, unless the environment says otherwise.
         console: where the live view goes.
         minutes: simulated length, for the progress bar; 0: endless.
+        rounds: message rounds in one decision.
         is_shown: whether to show the live view.
     """
     chosen = environment(domain, run_dir, is_local=is_local)
@@ -70,7 +73,7 @@ def run_fleet(
     with _signals() as wishes:
         try:
             runner.start()
-            with FleetWatch(domain, fleet.names) as watch, LiveView(console, minutes) as view:
+            with FleetWatch(domain, fleet.names, rounds) as watch, LiveView(console, minutes) as view:
                 while runner.step() and not wishes and (started_in is not None or not runner.given_up):
                     now = time.monotonic()
                     if now - shown >= VIEW_PERIOD:

@@ -27,7 +27,7 @@ from parley_msgs.msg import ForkCommand, JobBoard, PalletList
 from parley_sim.contact_log import ContactLog
 from parley_sim.film import Film
 from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
-from parley_sim.step_gate import StepGate
+from parley_sim.step_gate import TASK_SERVER, StepGate
 from parley_sim.step_times import StepTimes
 from parley_sim.world_setup import WorldSetup, set_up_world
 from parley_sim.world_topics_node import WorldTopics
@@ -49,7 +49,16 @@ class WarehouseSim(ManagedNode):
             "real_time_factor", 0.0, "simulated per wall time at most; 0: no limit, or 1 if paced", low=0.0, high=1000.0
         )
         self.step_limit = self.setting("step_limit", 1.0, "how long to wait for answers (s, wall)", low=0.01, high=60.0)
-        self.link_limit = self.setting("link_limit", 5.0, "how long to wait for agents (s, wall)", low=0.0, high=600.0)
+        self.tick_limit = self.setting(
+            "tick_limit", 6.0, "how long to wait for the task server, which itself waits (s, wall)", low=0.01, high=60.0
+        )
+        self.link_limit = self.setting(
+            "link_limit",
+            8.0,
+            "how long to wait for agents to come, and for their first answers (s, wall)",
+            low=0.0,
+            high=600.0,
+        )
         self.camera_period = self.setting("camera_period", 2.0, "between frames (s); 0: no film", low=0.0, high=3600.0)
         self.camera_size = (
             self.setting("camera_width", 640, "of a frame (pixels, even)", low=16, high=4096),
@@ -70,7 +79,7 @@ class WarehouseSim(ManagedNode):
         world, step = setup.world, setup.motion.step
         self._step, self._period_ns, self._is_begun = 0, round(step * 1e9), False
         self._last_step = round(settings.minutes * 60.0 / step) if settings.minutes else None
-        self._gate = StepGate(world.robots, setup.steps_per_tick, self.step_limit, settings.clock == "lockstep")
+        self._gate = StepGate(world.robots, setup.steps_per_tick, settings.clock == "lockstep")
         self._bodies = LedgerBodies(world, setup.plan, setup.motion.dock_reach)
         self._ledger: list[LedgerPallet] | None = None
         self._missed = 0  # answers that did not come in time
@@ -89,7 +98,7 @@ class WarehouseSim(ManagedNode):
         if self.camera_period and self._film is None and self.run_settings.run_dir:
             self._film = self._open_film()
         self._is_active = True
-        self._published = time.monotonic()
+        self._published = self._granted = time.monotonic()
         self._link_deadline = self._published + self.link_limit
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._wall_timers = [
@@ -130,6 +139,7 @@ class WarehouseSim(ManagedNode):
     def hear_board(self, board: JobBoard) -> None:
         """Note that a tick's jobs have been granted."""
         if board.resolved:
+            self._granted = time.monotonic()
             self._gate.board(board.tick)
             self._advance()
 
@@ -153,12 +163,23 @@ class WarehouseSim(ManagedNode):
             if now > self._link_deadline or self._topics.is_linked:
                 self._is_begun, self._due = True, now
                 self._publish_state()
-        elif not self._gate.follows_wall_clock and not self._is_over and now - self._published > self.step_limit:
+        elif not self._gate.follows_wall_clock and not self._is_over and now > self._patience_ends():
             late = self._gate.expire(self._step)
             self._missed += len(late)
             if late:
                 self.get_logger().warning(f"step {self._step}: no answer from {', '.join(late)}; going on without")
         self._advance()
+
+    def _patience_ends(self) -> float:
+        """Until when (s, steady clock) those who are missing are waited for.
+
+        Robots can answer a decision tick only after the task server, and it only after all agents, so it has longer;
+        first answers may take longer, too, as code is compiled for them.
+        """
+        if TASK_SERVER in self._gate.missing(self._step):
+            return self._published + self.tick_limit
+        limit = self.link_limit if self._step == 0 and self._topics.is_linked else self.step_limit
+        return max(self._published, self._granted) + limit
 
     @property
     def _is_over(self) -> bool:

@@ -23,25 +23,25 @@ class RobotCommand(NamedTuple):
 class StepGate:
     """The lockstep of one world: it opens when every expected robot, and on ticks the task server, has answered.
 
-    Whoever misses the limit is not waited for until it is heard again; a robot without a command for the step at
+    Whoever is given up (`expire`) is not waited for until it is heard again; a robot without a command for the step at
     hand gets zero speed and keeps its forks where they are. Where nobody is expected the world follows the wall
     clock, and a drive command holds for FRESH_STEPS, so that a person can drive by hand.
 
     Args:
         robots: names of the simulated robots.
         steps_per_tick: move steps in one decision tick.
-        limit: how long one wait may last (s, wall).
         is_lockstep: whether to wait at all.
     """
 
-    def __init__(self, robots: Sequence[str], steps_per_tick: int, limit: float, is_lockstep: bool) -> None:
-        self.limit = limit
+    def __init__(self, robots: Sequence[str], steps_per_tick: int, is_lockstep: bool) -> None:
         self._is_lockstep = is_lockstep
         self._steps_per_tick = steps_per_tick
-        self._robots = TickBarrier(robots, limit)
-        self._server = TickBarrier([TASK_SERVER], limit)
+        # Whoever drives the gate says when a wait is over; it differs from step to step.
+        self._robots = TickBarrier(robots, limit=math.inf)
+        self._server = TickBarrier([TASK_SERVER], limit=math.inf)
         self._drives = dict.fromkeys(robots, (-1, 0.0, 0.0))  # step, m/s, rad/s
         self._forks = dict.fromkeys(robots, (-1, 0.0))  # step, m
+        self._answered = dict.fromkeys(robots, -1)  # steps
         self._board = self._pallets = -1  # ticks
 
     @property
@@ -104,4 +104,8 @@ class StepGate:
         return held
 
     def _arrive(self, robot: str) -> None:
-        self._robots.arrive(robot, min(self._drives[robot][0], self._forks[robot][0]))
+        answered = min(self._drives[robot][0], self._forks[robot][0])
+        # Only a new full answer says that the robot takes part: a person who drives by hand is not waited for.
+        if answered > self._answered[robot]:
+            self._answered[robot] = answered
+            self._robots.arrive(robot, answered)

@@ -41,6 +41,7 @@ MAY = {  # verbs of each kind
     "inventory": (NONE, RELEASE, REORDER),
     "quality": (NONE, INSPECT, PASS, REJECT_PALLET),
 }
+SLOT_TYPE = np.int32  # as the fast world calls the rules, so that both use the same compiled code
 NEAR_MISSES_COUNTER = "fleet.near_misses"
 COUNTED = {"blocked": BLOCKED_S, "travelled": DISTANCE_M, "contacts": CONTACTS, "near_misses": NEAR_MISSES}
 
@@ -175,9 +176,9 @@ class Dispatcher:
         nothing = np.zeros(count, np.int32)
         advance(s, 0, self.tables, self.rules, 0.0)
         apply_decisions(s, 0, nothing, nothing, np.zeros(count), self.crew.members, self.tables, self.rules)
-        picked(s, 0, 0)
-        dropped(s, 0, 0, self.tables)
-        reopen(s, 0, 0)
+        picked(s, 0, SLOT_TYPE(0))
+        dropped(s, 0, SLOT_TYPE(0), self.tables)
+        reopen(s, 0, SLOT_TYPE(0))
 
     def _advance(self, tick: int) -> None:
         now = tick * self._tick
@@ -202,9 +203,9 @@ class Dispatcher:
             self.tally["report on a job of somebody else"] += 1
         else:
             if word.phase in (LIFTED, SET_DOWN):
-                picked(s, 0, int(slots[0]))
+                picked(s, 0, SLOT_TYPE(slots[0]))
             if word.phase == SET_DOWN:
-                dropped(s, 0, int(slots[0]), self.tables)
+                dropped(s, 0, SLOT_TYPE(slots[0]), self.tables)
 
     def _count(self, name: str, value: float) -> None:
         """Add what somebody's own counter has gained; one that fell has begun anew with its process."""
@@ -218,7 +219,7 @@ class Dispatcher:
     def _abandon(self, robot: int, name: str) -> None:
         s = self.state
         for slot in np.flatnonzero((s.job_robot[0] == robot) & (s.job_phase[0] == GRANTED)):
-            reopen(s, 0, int(slot))
+            reopen(s, 0, SLOT_TYPE(slot))
             self.remarks.append(("abandoned", f"job {s.job_serial[0, slot]} of {name}, silent for too long"))
 
     def _decide(self, said: Mapping[str, Word]) -> None:

@@ -144,6 +144,7 @@ def _run(
         is_local=True,
         console=console,
         minutes=options.minutes,
+        rounds=read_contract(options.contract).rounds,
         is_shown=is_shown,
     )
 

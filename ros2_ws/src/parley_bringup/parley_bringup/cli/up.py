@@ -46,8 +46,9 @@ def up(
     set up to (ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE, ROS_STATIC_PEERS) and the wall clock.
     """
     contract_file = home() / "config" / "contract.yaml"
+    contract = read_contract(contract_file)
     fleet_file = (fleet or home() / "config" / "fleets" / "demo.yaml").resolve()
-    members = read_fleet(fleet_file, read_contract(contract_file))
+    members = read_fleet(fleet_file, contract)
     is_local = members.is_simulated and not host
     folder = new_run_dir(run_dir, "up")
     plan = read_plan(map_file)
@@ -80,7 +81,16 @@ def up(
     console = Console()
     console.print(f"{members.name}: {len(specs)} processes, ROS domain {domain}, run folder {folder}", soft_wrap=True)
     outcome = run_fleet(
-        specs, members, folder, domain, lock, is_local=is_local, console=console, minutes=0.0, is_shown=view
+        specs,
+        members,
+        folder,
+        domain,
+        lock,
+        is_local=is_local,
+        console=console,
+        minutes=0.0,
+        rounds=contract.rounds,
+        is_shown=view,
     )
     write_json(json_file, {"run_dir": folder, **outcome._asdict()})
     if outcome.message:
