@@ -205,7 +205,7 @@ def test_a_robot_that_only_the_guard_holds_back_counts_as_blocked_and_backs_off_
     body.follow(world.board(True))
     run_into(world, body, motion.TO_PICK, 3.0)
     somebody = np.full(90, np.inf, np.float32)
-    somebody[:3] = somebody[-2:] = 1.15
+    somebody[:3] = somebody[-2:] = 1.08
     speeds = []
     for _ in range(round(10 * (world.numbers.resolve_after + 2.0))):
         world.tell(body)

@@ -120,7 +120,7 @@ def node_list(fleet: Fleet, options: RunOptions) -> list[NodeSpec]:
 
     orders = {"orders": options.orders, "order_speed": options.order_speed, "database": options.database}
     orders["database"] = orders["database"] or f"sqlite:///{options.run_dir / 'ledger.sqlite'}"
-    recorder = [single("recorder", "parley_bringup", "recorder")] if options.record else []
+    recorder = [single("recorder", "parley_bringup", "recorder", respawns=True)] if options.record else []
     server = []
     if options.inference == "server":
         server = [single("policy_server", "parley_policy_server", "policy_server", respawns=True)]
