@@ -1,4 +1,4 @@
-"""`python -m sim.warehouse.warm`: compile the kernels once, so that no node and no test waits for it."""
+"""`python -m sim.warm`: compile the kernels once, so that no node and no test waits for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sim.fast.env import make
 from sim.warehouse import decisions, facts, motion, observe, rules
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[1] / "config"
 
 
 def main() -> None:

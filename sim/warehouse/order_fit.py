@@ -24,6 +24,7 @@ TEMPLATE = """\
 {lines_per_hour}  # pallet lines per simulated hour, mean of a run
 {service_time}  # s from an order's arrival to its due time
 {service_time_per_line}  # s more for each of its lines
+{backlog}  # s, the orders of so long before the run wait when it begins
 {docks}  # outbound docks that orders are spread over
 
 # Units of one family in one order that make a pallet line, by form of the file: 24 units are two inner cartons; pick

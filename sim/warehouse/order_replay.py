@@ -54,7 +54,7 @@ class ReplaySummary:
 def replay(
     path: Path | str, settings: OrderSettings, speed: float | Literal["auto"], duration: float
 ) -> tuple[OrderStream, ReplaySummary]:
-    """The orders of a CSV file or folder that arrive within `duration` (s), the first at 0.
+    """The orders of a CSV file or folder that arrive within `duration` (s); those of the first `backlog` wait at 0.
 
     Only arrival times are compressed: `speed` real seconds pass in one simulated second; an order is due the same
     time after its arrival at any speed. "auto" finds the speed at which this run has `lines_per_hour` on average.
@@ -74,9 +74,10 @@ def replay(
         )
     clock = order_clock(orders, source.form, settings)
     n_lines = np.array([len(order.families) for order in orders], dtype=np.int32)
-    rate = _auto_speed(clock, n_lines, settings, duration) if speed == "auto" else float(speed)
-    held = int(np.searchsorted(clock / rate, duration, side="left"))
-    time, n_lines = clock[:held] / rate, n_lines[:held]
+    drawn = settings.backlog + duration
+    rate = _auto_speed(clock, n_lines, settings, drawn) if speed == "auto" else float(speed)
+    held = int(np.searchsorted(clock / rate, drawn, side="left"))
+    time, n_lines = np.maximum(clock[:held] / rate - settings.backlog, 0.0), n_lines[:held]
     sku = np.full((held, MOST_LINES), -1, dtype=np.int32)
     for row, order in enumerate(orders[:held]):
         sku[row, : len(order.families)] = order.families

@@ -56,6 +56,7 @@ class OrderSettings(Settings):
     lines_per_hour: float = Bound(gt=0, le=10_000)  # pallet lines per simulated hour, on average over a run
     service_time: float = Bound(gt=0, le=86_400)  # s from arrival to due for any order
     service_time_per_line: float = Bound(ge=0, le=86_400)  # s more for each line
+    backlog: float = Bound(ge=0, le=86_400)  # s: the orders of so long before the run wait when it begins
     docks: int = Bound(ge=1, le=32)  # outbound docks that orders are spread over
     consolidation: Consolidation
     families: tuple[str, ...]  # [SKUS] names, by frequency; the last stands for all others
@@ -89,13 +90,16 @@ def generate(settings: OrderSettings, seed: int | Sequence[int], duration: float
 
     Arrivals are Poisson. The run is a window of the fitted day that begins at a random open hour; the day passes so
     fast that the fitted mean rate becomes `lines_per_hour`, and the window is scaled to that mean, so runs of any
-    length are equally busy and long ones have quiet and busy hours.
+    length are equally busy and long ones have quiet and busy hours. What came in the `backlog` before the run waits at
+    its start.
     """
     rng = np.random.default_rng(seed)
     size_share = np.asarray(settings.lines_per_order) / sum(settings.lines_per_order)
     orders_per_second = settings.lines_per_hour / HOUR / float(size_share @ np.arange(1, MOST_LINES + 1))
-    count = int(rng.poisson(orders_per_second * duration))
-    time = np.sort(_arrivals(settings, rng.random(), rng.random(count), duration))
+    drawn = settings.backlog + duration
+    count = int(rng.poisson(orders_per_second * drawn))
+    time = np.sort(_arrivals(settings, rng.random(), rng.random(count), drawn))
+    time = np.maximum(time - settings.backlog, 0.0)
     n_lines = rng.choice(np.arange(1, MOST_LINES + 1), size=count, p=size_share).astype(np.int32)
     weight = draw_weights(settings.popularity, settings.lines_per_order)
     # the largest of weight-scaled exponential keys are a draw without replacement (Efraimidis and Spirakis 2006)

@@ -17,11 +17,12 @@ from sim.warehouse.family_draw import draw_weights
 from sim.warehouse.order_csv import Row, read_rows
 from sim.warehouse.order_fit import fit_orders, write_order_settings
 from sim.warehouse.order_replay import replay
-from sim.warehouse.orders import OrderSettings, OrderStream, generate, read_order_settings
+from sim.warehouse.orders import OrderSettings, OrderStream, due_times, generate, read_order_settings
 from sim.warehouse.settings import SKUS
 from tests.support.real_data import TOP, real_data
 
-SETTINGS = read_order_settings(TOP / "config" / "orders.yaml")
+SHIPPED = read_order_settings(TOP / "config" / "orders.yaml")
+SETTINGS = SHIPPED.model_copy(update={"backlog": 0.0})
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
 
@@ -304,7 +305,16 @@ def test_dc_pick_lines_replay_with_aisles_as_families() -> None:
 
 
 def test_the_shipped_figures_are_what_the_command_measures(tmp_path: Path) -> None:
-    fitted = fit_orders(real_data("orders/online_retail"), SETTINGS, SETTINGS.provenance.command)
-    assert fitted == SETTINGS
+    fitted = fit_orders(real_data("orders/online_retail"), SHIPPED, SHIPPED.provenance.command)
+    assert fitted == SHIPPED
     write_order_settings(fitted, tmp_path / "orders.yaml")
     assert (tmp_path / "orders.yaml").read_text() == (TOP / "config" / "orders.yaml").read_text()
+
+
+def test_the_backlog_waits_when_a_run_begins() -> None:
+    waiting = SETTINGS.model_copy(update={"backlog": 600.0})
+    stream = generate(waiting, 3, 600.0)
+    at_once = stream.time == 0.0
+    assert 0.2 < at_once.mean() < 0.9, "half of the drawn time lies before the run; quiet hours move the share"
+    expected = due_times(waiting, stream.time, stream.n_lines)
+    assert (stream.due == expected).all() and (stream.due[at_once] >= waiting.service_time).all()
