@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from sim.fast.env import make
-from sim.warehouse import decisions, facts, motion, observe, rules
 
 CONFIG = Path(__file__).parents[1] / "config"
 

@@ -61,7 +61,12 @@ def test_an_auction_beats_nearest_job_beats_chance_in_the_same_five_worlds():
     reward = {}
     for name in ("random", "greedy", "contract-net"):
         runs = [
-            play(env, lambda kind, number, s=seed, n=name: make_baseline(n, env.contract, kind, number, s), seed, reach=30)
+            play(
+                env,
+                lambda kind, number, s=seed, n=name: make_baseline(n, env.contract, kind, number, s),
+                seed,
+                reach=30,
+            )
             for seed in range(3)
         ]
         reward[name] = np.mean([run["lines_shipped"] for run in runs])

@@ -59,7 +59,9 @@ def test_every_field_of_the_contract_lies_where_the_kernel_writes_it(first):
 
 
 def test_an_inventory_agent_may_release_only_what_its_zone_holds(first):
-    seen = ENV.reset(3)
+    ENV.reset(3)
+    seen = ENV.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
+    assert seen.kinds["inventory"].mask[0, :, 1].any()
     for zone in (0, 1):
         release = candidates(seen, "inventory", "verb", zone)[:, 1] > 0.5
         mask = seen.kinds["inventory"].mask[0, zone]
@@ -70,7 +72,8 @@ def test_an_inventory_agent_may_release_only_what_its_zone_holds(first):
 
 
 def test_a_released_line_becomes_a_job_of_its_family_for_every_idle_forklift():
-    seen = ENV.reset(3)
+    ENV.reset(3)
+    seen = ENV.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
     mask = seen.kinds["inventory"].mask[0]
     zone = next(zone for zone in (0, 1) if mask[zone, 1])
     family = candidates(seen, "inventory", "sku", zone)[1].argmax()

@@ -41,7 +41,7 @@ def checked_policy(policy: str | None) -> str:
         ConfigError: no such policy, or the folder is no bundle.
     """
     if policy is None:
-        policy = f"bundle:{home() / 'bundles' / 'demo'}"
+        policy = f"bundle:{home() / 'config' / 'bundles' / 'demo'}"
     if policy.startswith("bundle:"):
         folder = Path(policy.removeprefix("bundle:")).resolve()
         _check_bundle(folder)

@@ -43,7 +43,7 @@ SHOWN = {
 
 def evaluate(
     policy: Annotated[
-        list[str] | None, typer.Option(help="random, greedy, contract-net or bundle:FOLDER; may be given several times.")
+        list[str] | None, typer.Option(help="random, greedy, contract-net or bundle:FOLDER; may be repeated.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="All baselines and the bundle, also silenced.")] = False,
     map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map. Default: ours.")] = None,
