@@ -11,7 +11,7 @@ SURE_GOOD, SURE_BAD = 0.4, 0.6  # mean reading below / above which a station sto
 
 
 class QuietPolicy:
-    """Base of the policies that hear nothing: sends zeros, and leaves `choose` to its children."""
+    """Base of the policies that hear nothing: sends zeros, and does nothing."""
 
     def __init__(self, contract: Contract, kind: Kind, number: int) -> None:
         """`number` is the agent's number within its kind."""
@@ -32,6 +32,10 @@ class QuietPolicy:
         """Ignore what was said."""
         self._round += 1
         return self._silence if self._round <= self._rounds else None
+
+    def choose(self) -> int:
+        """Candidate 0: nothing, carry on."""
+        return 0
 
     def candidate(self, name: str) -> np.ndarray:
         """One named field of all candidates [C] or [C, size]."""

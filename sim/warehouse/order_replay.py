@@ -77,7 +77,8 @@ def replay(
     drawn = settings.backlog + duration
     rate = _auto_speed(clock, n_lines, settings, drawn) if speed == "auto" else float(speed)
     held = int(np.searchsorted(clock / rate, drawn, side="left"))
-    time, n_lines = np.maximum(clock[:held] / rate - settings.backlog, 0.0), n_lines[:held]
+    time = np.maximum(clock[:held] / rate - settings.backlog, 0.0)
+    n_lines = n_lines[:held]
     sku = np.full((held, MOST_LINES), -1, dtype=np.int32)
     for row, order in enumerate(orders[:held]):
         sku[row, : len(order.families)] = order.families

@@ -214,7 +214,7 @@ def test_a_fleet_works_tick_by_tick_and_the_kpis_lie_in_the_run_folder(settings,
     assert kpis["contacts"] == TICKS // 10
     assert kpis["distance_m"] == pytest.approx(4 * 0.5 * TICKS)
     assert kpis["seconds"] == TICKS
-    assert len({pallet.id for pallet in fleet.pallets.pallets}) == len(fleet.pallets.pallets) > 5
+    assert len({pallet.id for pallet in fleet.pallets.pallets}) == len(fleet.pallets.pallets) > 0
     assert all((pallet.place >= 0) != bool(pallet.carrier) for pallet in fleet.pallets.pallets)
     written = json.loads((tmp_path / "kpis.json").read_text(encoding="utf-8"))
     assert (written["seed"], written["seconds"], written["kpis"]) == (2, TICKS, kpis)

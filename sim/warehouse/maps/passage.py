@@ -10,8 +10,8 @@ from sim.warehouse.rectangles import PALLET_SIDE, nearest_rectangle
 from sim.warehouse.routes import ROBOT_RADIUS
 
 MARGIN = 0.05  # m added to what a robot needs to stand, against the coarseness of the grid
-WAY_MARGIN = 0.25  # m added along ways, so that a lattice of route nodes has nodes there
-LINK = 0.5  # m from an approach point to such a way
+WAY_MARGIN = 0.45  # m added along ways: two robots pass
+LINK = 0.7  # m from an approach point to such a way
 Spot = tuple[float, float, float]  # x, y (m, frame grid), yaw (rad) of a robot that docks
 
 

@@ -79,6 +79,11 @@ class Sheet:
         """The sheet as a policy reads it."""
         return Observation(self.vector, self.candidates, self.mask, position)
 
+    def blank(self) -> Observation:
+        """An observation of nothing, in which only candidate 0 is allowed."""
+        self.mask[0] = True
+        return self.observation((0.0, 0.0, 0.0))
+
     def choice(self, index: int) -> Choice:
         """What candidate `index` means."""
         return Choice(int(self.verb[index]), int(self.subject[index]))

@@ -41,6 +41,7 @@ class InventoryBody:
         self.facts = no_stock()
         self._sheet = Sheet(kind)
         self._position = position
+        self.observe(0.0)  # loads or compiles the kernel now, so that no tick waits for it
 
     def observe(self, now: float) -> Observation:
         """The zone as the last report told it."""

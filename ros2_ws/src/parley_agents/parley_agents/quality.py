@@ -37,6 +37,7 @@ class QualityBody:
         self.facts = empty_queue()
         self._sheet = Sheet(kind)
         self._position = position
+        self.observe(0.0)  # loads or compiles the kernel now, so that no tick waits for it
 
     def observe(self, now: float) -> Observation:
         """The queue as the last report told it."""

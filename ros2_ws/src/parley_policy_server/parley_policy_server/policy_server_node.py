@@ -18,6 +18,7 @@ from rclpy.context import Context
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from parley_agents import convert
+from parley_agents.body import Sheet
 from parley_agents.hub_node import BEST_EFFORT, TICK
 from parley_agents.managed_node import ManagedNode, run
 from parley_agents.policies import BUNDLE, open_bundle
@@ -26,7 +27,7 @@ from parley_bringup.fleet import read_fleet
 from parley_msgs.msg import FleetAnswer, ObservationReport, TensorMessage
 from policy_core.comm.wire import Message
 from policy_core.config import ConfigError
-from policy_core.contract import Kind, read_contract
+from policy_core.contract import read_contract
 from policy_core.serving.engine import FleetEngine
 from policy_core.serving.policy import Observation
 
@@ -63,7 +64,7 @@ class PolicyServer(ManagedNode):
         self._kinds = {name: contract.kind(kind) for name, kind in agents.items()}
         self._names = fleet.names
         self._engine = FleetEngine(open_bundle(run_settings.policy, contract), agents, self._device)
-        self._engine.decide({name: _blank(self._kinds[name]) for name in agents})
+        self._engine.decide({name: Sheet(self._kinds[name]).blank() for name in agents})
         self._barrier = TickBarrier(agents, self._limit)
         self._counts: Counter[str] = Counter()
         self._latency: deque[float] = deque(maxlen=KEPT)
@@ -164,14 +165,6 @@ class PolicyServer(ManagedNode):
             self.tell(DiagnosticStatus.WARN, f"not heard: {', '.join(silent)}", **values)
         else:
             self.tell(DiagnosticStatus.OK, "serving", **values)
-
-
-def _blank(kind: Kind) -> Observation:
-    """An observation without content, to warm the policy up with."""
-    mask = np.zeros(kind.candidates, np.bool_)
-    mask[0] = True
-    candidates = np.zeros((kind.candidates, kind.candidate_size), np.float32)
-    return Observation(np.zeros(kind.observation_size, np.float32), candidates, mask, (0.0, 0.0, 0.0))
 
 
 def main() -> int:
