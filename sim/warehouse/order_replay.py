@@ -74,9 +74,9 @@ def replay(
         )
     clock = order_clock(orders, source.form, settings)
     n_lines = np.array([len(order.families) for order in orders], dtype=np.int32)
-    drawn = settings.backlog + duration
-    rate = _auto_speed(clock, n_lines, settings, drawn) if speed == "auto" else float(speed)
-    held = int(np.searchsorted(clock / rate, drawn, side="left"))
+    span = settings.backlog + duration
+    rate = _auto_speed(clock, n_lines, settings, span) if speed == "auto" else float(speed)
+    held = int(np.searchsorted(clock / rate, span, side="left"))
     time = np.maximum(clock[:held] / rate - settings.backlog, 0.0)
     n_lines = n_lines[:held]
     sku = np.full((held, MOST_LINES), -1, dtype=np.int32)

@@ -140,7 +140,11 @@ def test_the_policy_server_decides_for_the_fleet_and_the_agents_do_without_it_wh
     host = agents_party(tmp_path, FLEET, list(FLEET), **told)
     files = {name: CONFIG / f"{name}.yaml" for name in ("warehouse", "contract")}
     server = Party(
-        lambda context: [PolicyServer(context)], **files, fleet=tmp_path / "fleet.yaml", policy=f"bundle:{bundle}"
+        lambda context: [PolicyServer(context)],
+        **files,
+        device="cpu",
+        fleet=tmp_path / "fleet.yaml",
+        policy=f"bundle:{bundle}",
     )
     start(server)
     party, world, spy, _ = world_party(list(FLEET), stop_at=0.0)

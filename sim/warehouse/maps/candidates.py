@@ -8,10 +8,12 @@ import numpy as np
 from scipy import ndimage
 
 from sim.warehouse.maps.floor import Floor
-from sim.warehouse.maps.passage import MARGIN, standing_room
+from sim.warehouse.maps.passage import MARGIN, WAY_MARGIN, standing_room
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import ROBOT_RADIUS
+
+AROUND = 3.5  # m: a spot's surroundings
 
 
 class Candidates(NamedTuple):
@@ -20,11 +22,14 @@ class Candidates(NamedTuple):
     centre: np.ndarray  # [N, 2] (m)
     yaw: np.ndarray  # [N] (rad): heading of a robot that docks, a multiple of pi/2
     is_outer: np.ndarray  # [N] bool: behind the face there is no more floor in this direction
+    space: np.ndarray  # [N] in [0, 1]: how much room for robots there is around, against the roomiest part of the floor
 
 
 def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
     """All spots that have a face behind them, free way before them, and room for a robot at the approach point."""
     room = standing_room(floor, MARGIN)
+    around = 2 * round(AROUND / floor.cell) + 1
+    space = ndimage.uniform_filter(standing_room(floor, WAY_MARGIN).astype(float), around, mode="constant")
     centre, yaw, is_outer = [], [], []
     for turned, is_flipped, heading in (
         (False, False, 0.0),
@@ -41,7 +46,10 @@ def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
         centre.append((np.stack([x, y], axis=1) + 0.5) * floor.cell)
         yaw.append(np.full(len(row), heading * np.pi / 2))
         is_outer.append(outer)
-    return Candidates(np.concatenate(centre), np.concatenate(yaw), np.concatenate(is_outer))
+    centres, yaws = np.concatenate(centre), np.concatenate(yaw)
+    approach = centres - settings.approach * np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
+    column, row = (approach / floor.cell).astype(int).T
+    return Candidates(centres, yaws, np.concatenate(is_outer), space[row, column] / max(float(space.max()), 1e-9))
 
 
 def _view(cells: np.ndarray, turned: bool, is_flipped: bool) -> np.ndarray:

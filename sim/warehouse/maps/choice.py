@@ -16,6 +16,7 @@ from sim.warehouse.maps.settings import ImportSettings
 SEEDS = 40  # spots tried as the first of a group
 NEXT = 1.8  # pitches from a member of a group to the next
 WANDER = 6.0  # m that a group may lie off its best spot in all tries but the first
+CROWDED = 0.6  # of the floor's length: what a dock in the roomiest part of the floor is worth
 SIDEWAYS = 4.0  # m that a dock at the side of the floor must be nearer to the end than one at the end wall
 SAME_FACE = 0.6  # m that neighbours of a group may stand before or behind each other
 
@@ -60,8 +61,9 @@ def _share_out(
     def near(score: np.ndarray) -> np.ndarray:
         return score + rng.uniform(0.0, wander, len(score))
 
-    inbound = choice.groups("inbound", along + SIDEWAYS * (forward > -0.5) + unfit)
-    choice.groups("outbound", 2 * half - along + SIDEWAYS * (forward < 0.5) + unfit)
+    dock = unfit + CROWDED * 2 * half * (1 - candidates.space)
+    inbound = choice.groups("inbound", along + SIDEWAYS * (forward > -0.5) + dock)
+    choice.groups("outbound", 2 * half - along + SIDEWAYS * (forward < 0.5) + dock)
     inspection = choice.groups("inspection", near(choice.distance_to(inbound)))
     choice.groups("quarantine", near(choice.distance_to(inspection or inbound)))
     choice.groups("parking", near(np.abs(along - half) + unfit))
