@@ -28,6 +28,8 @@ from sim.warehouse.rectangles import (
 )
 
 ROBOT_RADIUS = 0.55  # m: the disc that must clear everything along a route
+TURNING_RADIUS = 1.08  # m swept by the forks when a robot turns on a node
+TIGHT = 4.0  # how many times its length an edge weighs where a robot cannot turn freely
 AGAINST_THE_WAY = 3.0  # how many times its length an edge weighs against its one-way direction
 LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it may join
 MOST_NEIGHBOURS = 8  # edges of one node
@@ -71,7 +73,7 @@ def build_tables(plan: FloorPlan) -> Tables:
         ConfigError: places too close together, an approach that is not free, or places no route joins; by name.
     """
     graph = _checked_graph(plan)
-    distance, next_node = _ways(graph)
+    distance, next_node = _ways(graph, plan)
     return Tables(
         place_type=np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8),
         place_group=np.array([place.group for place in plan.places], dtype=np.int32),
@@ -286,12 +288,14 @@ def _largest_part(plan: FloorPlan, graph: _Graph) -> _Graph:
     return _Graph(graph.node[keep], graph.column[keep], new_index[edge], new_index[graph.place_node])
 
 
-def _ways(graph: _Graph) -> tuple[np.ndarray, np.ndarray]:
-    """True metres [V, V] and next node [V, V] of the ways that respect the one-way streets best."""
+def _ways(graph: _Graph, plan: FloorPlan) -> tuple[np.ndarray, np.ndarray]:
+    """True metres [V, V] and next node [V, V] of the ways that respect the one-way streets and room to turn best."""
     size = len(graph.node)
     start, end = np.concatenate([graph.edge, graph.edge[:, ::-1]]).T
     metres = np.hypot(*(graph.node[end] - graph.node[start]).T)
     weight = np.where(_direction(graph.column[start], graph.column[end]) <= 0, AGAINST_THE_WAY, 1.0) * metres
+    is_tight = (nearest_rectangle(graph.node, _fixed(plan)) < TURNING_RADIUS) & (graph.column[:, 0] >= 0)
+    weight *= np.where(is_tight[start] | is_tight[end], TIGHT, 1.0)
     backwards = csr_matrix((weight, (end, start)), shape=(size, size))
     _, before = dijkstra(backwards, directed=True, return_predecessors=True)
     here = np.arange(size)

@@ -243,6 +243,24 @@ def test_a_silent_agent_is_waited_for_once(settings) -> None:
         stage.close()
 
 
+def test_taken_down_and_up_again_it_tells_the_last_outcome_once_more(settings) -> None:
+    stage = Stage(settings)
+    fleet = stage.fleet
+    fleet.last = 5
+    try:
+        stage.start()
+        assert stage.run_until(lambda: 5 in fleet.boards)
+        last = fleet.boards.pop(5)
+        for change in ("deactivate", "cleanup", "configure", "activate"):
+            assert getattr(stage.server, f"trigger_{change}")() == TransitionCallbackReturn.SUCCESS
+        assert stage.run_until(lambda: fleet.is_linked)
+        fleet.say_time()
+        assert stage.run_until(lambda: 5 in fleet.boards)
+        assert fleet.boards[5] == last
+    finally:
+        stage.close()
+
+
 def test_a_clock_that_went_back_is_told_and_changes_nothing(settings) -> None:
     stage = Stage(settings)
     fleet = stage.fleet

@@ -151,6 +151,14 @@ def test_the_database_of_something_else_is_refused(tmp_path):
         open_dispatcher(told(f"sqlite:///{place}"), CREW)
 
 
+def test_a_first_start_that_was_cut_off_begins_anew(tmp_path):
+    place = tmp_path / "half.sqlite"
+    with sqlite3.connect(place) as database:
+        database.execute(str(CreateTable(schema.orders)))
+    opened = open_dispatcher(told(f"sqlite:///{place}"), CREW)
+    assert opened.dispatcher.tick == -1
+
+
 def test_two_task_servers_on_one_ledger_do_not_mix(url):
     first, second = open_dispatcher(told(url), CREW), open_dispatcher(told(url), CREW)
     play(first, 0, seed=5)

@@ -48,7 +48,7 @@ class WarehouseSim(ManagedNode):
         self.speed = self.setting(
             "real_time_factor", 0.0, "simulated per wall time at most; 0: no limit, or 1 if paced", low=0.0, high=1000.0
         )
-        self.step_limit = self.setting("step_limit", 1.0, "how long to wait for answers (s, wall)", low=0.01, high=60.0)
+        self.step_limit = self.setting("step_limit", 2.0, "how long to wait for answers (s, wall)", low=0.01, high=60.0)
         self.tick_limit = self.setting(
             "tick_limit", 6.0, "how long to wait for the task server, which itself waits (s, wall)", low=0.01, high=60.0
         )

@@ -78,10 +78,11 @@ class Ledger:
         """
         with self._database.transaction() as connection:
             found = set(inspect(connection).get_table_names())
-            if schema.run.name not in found:
-                if found:
+            if schema.run.name not in found:  # empty, or a first start was killed between two tables
+                strange = sorted(found - set(schema.metadata.tables))
+                if strange:
                     raise LedgerError(
-                        f"{self._database.place}: holds tables of something else ({', '.join(sorted(found)[:3])} ...). "
+                        f"{self._database.place}: holds tables of something else ({', '.join(strange[:3])} ...). "
                         "Give the ledger a database of its own."
                     )
                 return None

@@ -57,8 +57,15 @@ class TaskServer(ManagedNode):
             seed=settings.seed,
             minutes=settings.minutes,
         )
-        limit = self.setting("decision_limit", 1.0, "longest wait for decisions (s, wall)", low=0.01, high=60.0)
-        self._limit = float(limit)
+        # Longer than the agents' wait for each other, shorter than their wait for the board: one dead agent drops
+        # only itself. Paced agents decide by their own, shorter deadlines.
+        waits = {
+            "lockstep": self.setting(
+                "decision_limit", 1.0, "longest wait for decisions (s, wall)", low=0.01, high=60.0
+            ),
+            "paced": self.setting("decision_limit_paced", 0.5, "the same if paced (s, wall)", low=0.01, high=60.0),
+        }
+        self._limit = float(waits[settings.clock])
         self._opened: Opened | None = None
         self._is_active = False
         self._is_waiting = False  # for decisions
@@ -152,7 +159,7 @@ class TaskServer(ManagedNode):
     def _on_decision(self, ros: Decision) -> None:
         if not self._is_active:
             return
-        if not self._barrier.arrive(ros.sender, ros.tick):
+        if ros.tick <= self._tick and not self._barrier.arrive(ros.sender, ros.tick):
             self._dispatcher.tally["decision of a stranger"] += 1
         elif not self._is_waiting or ros.tick != self._tick:
             self._dispatcher.tally["decision for another tick"] += 1
@@ -228,15 +235,14 @@ class TaskServer(ManagedNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End, from whatever state."""
-        if self._is_active:
-            self._is_active = False
-            self._write_result()
+        self._is_active = False
+        self._write_result()
         self._close()
         return TransitionCallbackReturn.SUCCESS
 
     def _write_result(self) -> None:
-        """Write the KPIs into the run folder, whole or not at all."""
-        if not self.run_settings.run_dir or self._opened is None:
+        """Write the KPIs into the run folder, whole or not at all; nothing before the first tick."""
+        if not self.run_settings.run_dir or self._opened is None or self._dispatcher.tick < 0:
             return
         content = {
             "seed": self._told.seed,
