@@ -42,6 +42,10 @@ def segments_clear(start: np.ndarray, end: np.ndarray, rectangles: np.ndarray, r
     """
     if len(start) == 0:
         return np.zeros(0, dtype=bool)
+    reach = np.hypot(rectangles[:, 2], rectangles[:, 3]) / 2 + radius
+    low, high = np.minimum(start, end).min(axis=0), np.maximum(start, end).max(axis=0)
+    near = (rectangles[:, :2] >= low - reach[:, None]) & (rectangles[:, :2] <= high + reach[:, None])
+    rectangles = rectangles[near.all(axis=1)]
     longest = float(np.hypot(*(end - start).T).max())
     share = np.linspace(0.0, 1.0, max(2, int(np.ceil(longest / 0.1)) + 1))
     points = start[:, None] + share[None, :, None] * (end - start)[:, None]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from sim.warehouse.maps.floor import Floor
-from sim.warehouse.maps.passage import MARGIN, WAY_MARGIN, standing_room
+from sim.warehouse.maps.passage import MARGIN, standing_room
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import ROBOT_RADIUS
@@ -29,7 +29,9 @@ def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
     """All spots that have a face behind them, free way before them, and room for a robot at the approach point."""
     room = standing_room(floor, MARGIN)
     around = 2 * round(AROUND / floor.cell) + 1
-    space = ndimage.uniform_filter(standing_room(floor, WAY_MARGIN).astype(float), around, mode="constant")
+    space = ndimage.uniform_filter(
+        standing_room(floor, settings.ways[0] / 2 - ROBOT_RADIUS).astype(float), around, mode="constant"
+    )
     centre, yaw, is_outer = [], [], []
     for turned, is_flipped, heading in (
         (False, False, 0.0),

@@ -16,57 +16,46 @@ from sim.warehouse.maps.settings import ImportSettings
 SEEDS = 40  # spots tried as the first of a group
 NEXT = 1.8  # pitches from a member of a group to the next
 WANDER = 6.0  # m that a group may lie off its best spot in all tries but the first
-CROWDED = 0.6  # of the floor's length: what a dock in the roomiest part of the floor is worth
+CROWDED = 1.5  # of the floor's length: what a dock in the roomiest part of the floor is worth
 SIDEWAYS = 4.0  # m that a dock at the side of the floor must be nearer to the end than one at the end wall
 SAME_FACE = 0.6  # m that neighbours of a group may stand before or behind each other
 
 
-def choose_places(floor: Floor, candidates: Candidates, settings: ImportSettings) -> list[Place]:
+def choose_places(
+    floor: Floor, candidates: Candidates, settings: ImportSettings, way_width: float, number: int
+) -> list[Place]:
     """Give the best spots a type and a passing name, in frame grid; fewer than wanted where there is no room.
 
-    Stations, quarantine and parking may take the spots that a row of slots needs, so several ways to share the
-    spots out are tried, always the same ones, and the one with most slots is taken.
+    Goods come in at the low end of the longer side of the floor and leave at the high end, where there is space for
+    robots. Groups are filled in this order: inbound, outbound, inspection (near inbound), quarantine (near
+    inspection), parking (outer walls, half way), then slots.
+
+    Args:
+        floor: what was found in the map.
+        candidates: all spots that could be used.
+        settings: how many places are wanted, and how far apart.
+        way_width: m that the ways between places stay wide.
+        number: of the try. Try 0 takes the best spots; others wander off them, each try always the same way.
     """
-    best: list[Place] = []
-    most = settings.places["slot"].groups * settings.places["slot"].each
-    for number in range(settings.tries if len(candidates.yaw) else 0):
-        places = _share_out(floor, candidates, settings, np.random.default_rng(number), WANDER if number else 0.0)
-        if not best or _slots(places) > _slots(best):
-            best = places
-        if _slots(best) >= most:
-            break
-    return best
-
-
-def _slots(places: list[Place]) -> int:
-    return sum(place.type == "slot" for place in places)
-
-
-def _share_out(
-    floor: Floor, candidates: Candidates, settings: ImportSettings, rng: np.random.Generator, wander: float
-) -> list[Place]:
-    """One way to use the spots, each choice off its best spot by up to `wander` (m).
-
-    Goods come in at the low end of the longer side of the floor and leave at the high end. Groups are filled in
-    this order: inbound, outbound, inspection (near inbound), quarantine (near inspection), parking (outer walls,
-    half way), then slots.
-    """
-    choice = _Choice(floor, candidates, settings)
+    if len(candidates.yaw) == 0:
+        return []
+    rng, wander = np.random.default_rng(number), WANDER if number else 0.0
+    choice = _Choice(floor, candidates, settings, way_width)
     low, high = candidates.centre.min(axis=0), candidates.centre.max(axis=0)
     axis = int(np.argmax(high - low))
-    along, half = candidates.centre[:, axis] - low[axis], (high[axis] - low[axis]) / 2
+    along, length = candidates.centre[:, axis] - low[axis], high[axis] - low[axis]
     forward = np.cos(candidates.yaw) if axis == 0 else np.sin(candidates.yaw)
-    unfit = np.where(candidates.is_outer, 0.0, 10 * half)
+    unfit = np.where(candidates.is_outer, 0.0, 5 * length)
+    dock = unfit + CROWDED * length * (1 - candidates.space)
 
     def near(score: np.ndarray) -> np.ndarray:
         return score + rng.uniform(0.0, wander, len(score))
 
-    dock = unfit + CROWDED * 2 * half * (1 - candidates.space)
     inbound = choice.groups("inbound", along + SIDEWAYS * (forward > -0.5) + dock)
-    choice.groups("outbound", 2 * half - along + SIDEWAYS * (forward < 0.5) + dock)
+    choice.groups("outbound", length - along + SIDEWAYS * (forward < 0.5) + dock)
     inspection = choice.groups("inspection", near(choice.distance_to(inbound)))
     choice.groups("quarantine", near(choice.distance_to(inspection or inbound)))
-    choice.groups("parking", near(np.abs(along - half) + unfit))
+    choice.groups("parking", near(np.abs(along - length / 2) + unfit))
     choice.slots(axis)
     return choice.places
 
@@ -74,10 +63,10 @@ def _share_out(
 class _Choice:
     """Spots still free, and the places made so far."""
 
-    def __init__(self, floor: Floor, candidates: Candidates, settings: ImportSettings) -> None:
+    def __init__(self, floor: Floor, candidates: Candidates, settings: ImportSettings, way_width: float) -> None:
         self.floor, self.candidates, self.settings = floor, candidates, settings
         self.free = np.ones(len(candidates.yaw), dtype=bool)
-        self.passage = Passage(floor, settings.approach)
+        self.passage = Passage(floor, settings.approach, way_width)
         self.places: list[Place] = []
 
     def distance_to(self, chosen: list[int]) -> np.ndarray:

@@ -7,6 +7,7 @@ in the plan's `assumptions`; the plan is plain YAML to be corrected by hand.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -20,13 +21,17 @@ from sim.warehouse.maps.floor import HEIGHT, Floor, find_floor
 from sim.warehouse.maps.lattice import lay_routes
 from sim.warehouse.maps.occupancy import OccupancyGrid, read_map
 from sim.warehouse.maps.settings import ImportSettings
-from sim.warehouse.routes import ROBOT_RADIUS, check_plan
+from sim.warehouse.maps.traffic import crowding
+from sim.warehouse.routes import ROBOT_RADIUS, build_tables
+
+A_SLOT = 0.05  # crowding that one slot more is worth, up to few_slots
 
 
 def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
     """Turn a map_server YAML with its image into a floor plan whose places are all mutually reachable.
 
-    A floor with room for few slots is tried again with fewer docks and narrower ways (`tight` in config/import.yaml).
+    Many hands on one floor get into each other's way, so several ways to use it are compared by their `crowding`. A
+    floor with room for few slots is also tried with fewer docks, closer together (`tight` in config/import.yaml).
 
     Raises:
         ConfigError: the map cannot be read, or there is no room in it for a fleet; in words.
@@ -34,31 +39,36 @@ def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
     grid = read_map(path, settings)
     floor = find_floor(grid, str(path), settings)
     best: FloorPlan | None = None
+    least = np.inf
     fault: ConfigError | None = None
     for wishes in (settings, settings.tightened()):
-        try:
-            plan = _furnished(path, grid, floor, wishes)
-        except ConfigError as error:
-            fault = error
-            continue
-        if best is None or len(plan.of_type("slot")) > len(best.of_type("slot")):
-            best = plan
-        if len(best.of_type("slot")) >= settings.few_slots:
+        candidates = find_candidates(floor, wishes)
+        for way_width, number in itertools.product(settings.ways, range(settings.tries)):
+            try:
+                places = choose_places(floor, candidates, wishes, way_width, number)
+                plan = _furnished(path, grid, floor, places, wishes)
+            except ConfigError as error:
+                fault = fault or error
+                continue
+            cost = crowding(build_tables(plan)) + A_SLOT * max(0, settings.few_slots - len(plan.of_type("slot")))
+            if cost < least:
+                best, least = plan, cost
+        if best is not None and len(best.of_type("slot")) >= settings.few_slots:
             break
     if best is None:
         raise fault or ConfigError(f"{path}: no room for a fleet.")
     return best
 
 
-def _furnished(path: Path, grid: OccupancyGrid, floor: Floor, settings: ImportSettings) -> FloorPlan:
-    boxes, places = _in_map(floor, choose_places(floor, find_candidates(floor, settings), settings))
+def _furnished(
+    path: Path, grid: OccupancyGrid, floor: Floor, spots: list[Place], settings: ImportSettings
+) -> FloorPlan:
+    boxes, places = _in_map(floor, spots)
     _check_count(path, places, settings, "found")
     plan, dropped = lay_routes(_plan(path, floor, boxes, places, settings), settings.lattices)
     _check_count(path, plan.places, settings, "reachable")
     plan = plan.model_copy(update={"places": _renumbered(plan.places)})
-    plan = plan.model_copy(update={"assumptions": _assumptions(plan, grid, floor, dropped, settings)})
-    check_plan(plan)
-    return plan
+    return plan.model_copy(update={"assumptions": _assumptions(plan, grid, floor, dropped, settings)})
 
 
 def _in_map(floor: Floor, places: list[Place]) -> tuple[tuple[Box, ...], tuple[Place, ...]]:
@@ -151,8 +161,8 @@ def _assumptions(
         f"heights are not in the map: walls {HEIGHT['wall']} m, racks {HEIGHT['rack']} m ({kinds['rack']} boxes of "
         f"obstacles at least {settings.rack_length} m long), others {HEIGHT['obstacle']} m ({kinds['obstacle']} boxes)",
         "pallets stand on the floor, before faces that a robot can approach and in rows in the open; no rack levels",
-        f"goods come in at the low end and leave at the high end of the image's {end}; docks are spots at outer walls, "
-        f"as the map shows no doors",
+        f"goods come in at the low end and leave at the high end of the image's {end}, or where there is more space near "
+        f"by; docks are spots at outer walls, as the map shows no doors",
         "inspection is near receiving, quarantine near inspection, parking at outer walls",
         f"zones split the slots along {end}",
         "found " + ", ".join(f"{count[kind]} of {wanted[kind]} {kind}" for kind in PLACE_TYPES),

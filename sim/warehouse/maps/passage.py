@@ -10,8 +10,7 @@ from sim.warehouse.rectangles import PALLET_SIDE, nearest_rectangle
 from sim.warehouse.routes import ROBOT_RADIUS
 
 MARGIN = 0.05  # m added to what a robot needs to stand, against the coarseness of the grid
-WAY_MARGIN = 0.45  # m added along ways: two robots pass
-LINK = 0.7  # m from an approach point to such a way
+LINK = 0.25  # m more than half a way's width that an approach point may lie beside the way
 Spot = tuple[float, float, float]  # x, y (m, frame grid), yaw (rad) of a robot that docks
 
 
@@ -22,10 +21,11 @@ def standing_room(floor: Floor, margin: float) -> np.ndarray:
 
 
 class Passage:
-    """Where robots can go, given the floor and the pallets that stand so far."""
+    """Where ways of a given width (m) lead, given the floor and the pallets that stand so far."""
 
-    def __init__(self, floor: Floor, approach: float) -> None:
-        self._way = standing_room(floor, WAY_MARGIN)
+    def __init__(self, floor: Floor, approach: float, way_width: float) -> None:
+        self._margin = way_width / 2 - ROBOT_RADIUS
+        self._way = standing_room(floor, self._margin)
         self._cell, self._approach = floor.cell, approach
         self._approaches: list[tuple[int, int]] = []
 
@@ -36,7 +36,7 @@ class Passage:
             self._block(way, spot)
         approaches = self._approaches + [self._approach_cell(spot) for spot in spots]
         part, count = ndimage.label(way)
-        near = round(LINK / self._cell)
+        near = round((self._margin + LINK) / self._cell)
         joined = np.ones(count + 1, dtype=bool)
         joined[0] = False
         for row, column in approaches:
@@ -57,11 +57,11 @@ class Passage:
     def _block(self, way: np.ndarray, spot: Spot) -> None:
         """Take away all cells from which a robot would touch a pallet at the spot."""
         x, y, yaw = spot
-        reach = PALLET_SIDE + ROBOT_RADIUS + WAY_MARGIN
+        reach = PALLET_SIDE + ROBOT_RADIUS + self._margin
         first = [max(0, int((middle - reach) / self._cell)) for middle in (x, y)]
         last = [int((middle + reach) / self._cell) + 2 for middle in (x, y)]
         window = way[first[1] : last[1], first[0] : last[0]]
         rows, columns = np.indices(window.shape)
         centre = np.stack([columns + first[0] + 0.5, rows + first[1] + 0.5], axis=-1) * self._cell
         pallet = np.array([[x, y, PALLET_SIDE, PALLET_SIDE, yaw]])
-        window &= nearest_rectangle(centre, pallet) >= ROBOT_RADIUS + WAY_MARGIN
+        window &= nearest_rectangle(centre, pallet) >= ROBOT_RADIUS + self._margin

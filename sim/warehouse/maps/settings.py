@@ -40,6 +40,7 @@ class ImportSettings(Settings):
     backing_depth: float = Bound(ge=0, le=2)
     pitch: float = Bound(ge=1.0, le=5)
     passing: float = Bound(ge=1.2, le=5)
+    ways: tuple[Annotated[float, Bound(ge=1.2, le=6)], ...] = Bound(min_length=1)
     row_end: float = Bound(ge=0, le=5)
     longest_row: int = Bound(ge=2)  # pairs
     tries: int = Bound(ge=1, le=100)

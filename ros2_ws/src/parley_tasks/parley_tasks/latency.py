@@ -22,3 +22,7 @@ class Latency:
     def percentile_ms(self, share: float) -> float:
         """The duration (ms) that `share` (%) of the latest values stay below; 0 before the first."""
         return 1e3 * float(np.percentile(self._values, share)) if self._values else 0.0
+
+    def percentiles(self, name: str) -> dict[str, str]:
+        """The median and the 99th percentile in words, for a diagnostic status."""
+        return {f"{name}_p{share}_ms": f"{self.percentile_ms(share):.2f}" for share in (50, 99)}

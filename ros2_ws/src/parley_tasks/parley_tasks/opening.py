@@ -44,7 +44,6 @@ class Opened(NamedTuple):
 
     dispatcher: Dispatcher
     ledger: Ledger
-    plan: FloorPlan
     tick: float  # s
     notes: tuple[str, ...]  # what a person should know about it
 
@@ -85,7 +84,7 @@ def open_dispatcher(told: Told, crew: Crew) -> Opened:
         ledger.close()
         raise
     dispatcher = Dispatcher(crew, tables, settings.rules(), contract.tick, settings.jobs.abandon_after, ledger, state)
-    return Opened(dispatcher, ledger, plan, contract.tick, tuple(notes))
+    return Opened(dispatcher, ledger, contract.tick, tuple(notes))
 
 
 def begin(

@@ -18,7 +18,10 @@ from rclpy.clock import Clock as NodeClock
 from rclpy.clock import ClockType
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock
 
 from parley_agents.managed_node import ManagedNode, run
@@ -59,20 +62,22 @@ class TaskServer(ManagedNode):
         )
         # Longer than the agents' wait for each other, shorter than their wait for the board: one dead agent drops
         # only itself. Paced agents decide by their own, shorter deadlines.
-        waits = {
-            "lockstep": self.setting(
-                "decision_limit", 1.0, "longest wait for decisions (s, wall)", low=0.01, high=60.0
-            ),
-            "paced": self.setting("decision_limit_paced", 0.5, "the same if paced (s, wall)", low=0.01, high=60.0),
-        }
-        self._limit = float(waits[settings.clock])
+        limit, paced = (
+            float(self.setting(f"decision_limit{ending}", value, "wait for decisions (s, wall)", low=0.01, high=60.0))
+            for ending, value in (("", 1.0), ("_paced", 0.5))
+        )
+        self._limit = limit if settings.clock == "lockstep" else paced
         self._opened: Opened | None = None
+        self._published: list[Publisher] = []
+        self._subscribed: list[Subscription] = []
+        self._wall_timers: list[Timer] = []
         self._is_active = False
         self._is_waiting = False  # for decisions
         self._is_behind = False  # the clock shows a time the ledger has left behind
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read everything, open the ledger, compile the rules, open the topics."""
+        self._close()  # what a failed attempt may have left
         for name in ("floorplan", "fleet", "warehouse", "contract"):
             if not getattr(self.run_settings, name):
                 raise ConfigError(f"parameter '{name}' is empty; wanted the path of a YAML file.")
@@ -93,7 +98,6 @@ class TaskServer(ManagedNode):
         self._barrier = TickBarrier(crew.names, self._limit)
         self._said: dict[str, Word] = {}
         self._tick = -1  # the tick that is told to the fleet
-        self._outcome = -1  # the last tick whose outcome is told
         self._since = 0.0  # s, monotonic, when the wait for decisions began
         self._telling, self._resolving = Latency(), Latency()
         self._open_topics()
@@ -110,6 +114,7 @@ class TaskServer(ManagedNode):
         self._quality = self.create_publisher(QualityReport, "/tasks/quality", LOCKSTEP)
         self._pallets = self.create_publisher(PalletList, "/tasks/pallets", LOCKSTEP)
         self._kpis = self.create_publisher(Kpis, "/tasks/kpis", LOCKSTEP)
+        self._published = [self._jobs, self._stock, self._quality, self._pallets, self._kpis]
         self._subscribed = [
             self.create_subscription(Clock, "/clock", self._on_clock, LOCKSTEP),
             self.create_subscription(Decision, "/fleet/decisions", self._on_decision, LOCKSTEP),
@@ -211,12 +216,9 @@ class TaskServer(ManagedNode):
         self.tell(
             level,
             message,
-            tell_p50_ms=self._telling.percentile_ms(50),
-            tell_p99_ms=self._telling.percentile_ms(99),
-            resolve_p50_ms=self._resolving.percentile_ms(50),
-            resolve_p99_ms=self._resolving.percentile_ms(99),
-            commit_p50_ms=dispatcher.committing.percentile_ms(50),
-            commit_p99_ms=dispatcher.committing.percentile_ms(99),
+            **self._telling.percentiles("tell"),
+            **self._resolving.percentiles("resolve"),
+            **dispatcher.committing.percentiles("commit"),
             silent=", ".join(silent),
             **{reason.replace(" ", "_"): count for reason, count in sorted(dispatcher.tally.items())},
         )
@@ -256,16 +258,15 @@ class TaskServer(ManagedNode):
         part.replace(path)
 
     def _close(self) -> None:
-        if self._opened is None:
-            return
-        for timer in self._wall_timers:
-            self.destroy_timer(timer)
-        for subscription in self._subscribed:
-            self.destroy_subscription(subscription)
-        for publisher in (self._jobs, self._stock, self._quality, self._pallets, self._kpis):
-            self.destroy_publisher(publisher)
-        self._opened.ledger.close()
-        self._opened = None
+        while self._wall_timers:
+            self.destroy_timer(self._wall_timers.pop())
+        while self._subscribed:
+            self.destroy_subscription(self._subscribed.pop())
+        while self._published:
+            self.destroy_publisher(self._published.pop())
+        if self._opened is not None:
+            self._opened.ledger.close()
+            self._opened = None
 
 
 def main() -> int:
