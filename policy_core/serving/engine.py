@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from policy_core.agents.fleet_policy import choose_greedily
 from policy_core.agents.senses import KindSenses, Senses
 from policy_core.comm.channel import Links, choose_neighbours
 from policy_core.export.bundle import Bundle
+from policy_core.serving.choice import draw_choice
 from policy_core.serving.onboard import check_observation
 from policy_core.serving.policy import Observation
 
@@ -79,7 +79,6 @@ class FleetEngine:
             adjacency = adjacency & torch.from_numpy(asked).to(self.device)
         age = torch.zeros(adjacency.shape, device=self.device)
         answer = self._policy(senses, Links(adjacency, age))
-        chosen = choose_greedily(answer.logits)[0].cpu().numpy()
         logits = [row for kind in answer.logits.values() for row in kind[0].cpu().numpy()]
         alive = senses.alive[0].cpu().numpy()
         messages = np.zeros((self._contract.rounds, len(self._agents), self._contract.message_size), np.float32)
@@ -87,7 +86,11 @@ class FleetEngine:
             messages[r] = (message[0] * senses.alive[0].unsqueeze(-1)).cpu().numpy()[self._fleet_order]
         present = [row for row in range(len(self._grouped)) if alive[row]]
         return FleetAnswer(
-            {self._grouped[row]: int(chosen[row]) for row in present},
+            {
+                name: draw_choice(logits[row], observations[name])
+                for row, name in enumerate(self._grouped)
+                if alive[row]
+            },
             messages,
             time.perf_counter() - began,
             {self._grouped[row]: logits[row] for row in present},

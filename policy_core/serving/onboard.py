@@ -11,11 +11,12 @@ from policy_core.comm.attention import describe_edges, relate
 from policy_core.comm.channel import choose_neighbours
 from policy_core.contract import ContractError, Kind
 from policy_core.export.bundle import Bundle
+from policy_core.serving.choice import draw_choice
 from policy_core.serving.policy import Heard, Observation
 
 
 class OnboardPolicy:
-    """Implements AgentPolicy for one agent; deterministic, the best candidate is always chosen."""
+    """Implements AgentPolicy for one agent; the same observation and messages always give the same choice."""
 
     def __init__(self, bundle: Bundle, kind: str) -> None:
         """Take the part of a bundle that this kind of agent needs, and keep torch to one thread in this process.
@@ -42,6 +43,7 @@ class OnboardPolicy:
             ContractError: a shape differs from the contract, a value is not finite, or no candidate is legal.
         """
         check_observation(self._kind, observation, self._label)
+        self._observation = observation
         vector, candidates, mask = (torch.from_numpy(np.asarray(part)).unsqueeze(0) for part in observation[:3])
         self._legal = Legal.of(mask.unsqueeze(0))
         self._position = torch.tensor([[observation.position]], dtype=torch.float32)
@@ -72,8 +74,8 @@ class OnboardPolicy:
         return self._speak() if self._round < self._contract.rounds else None
 
     def choose(self) -> int:
-        """The best legal candidate; ties go to the lower index."""
-        return int(self.judge().argmax())
+        """A legal candidate, drawn from the judgement; see `draw_choice`."""
+        return draw_choice(self.judge(), self._observation)
 
     @torch.inference_mode()
     def judge(self) -> np.ndarray:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from policy_core.agents.fleet_policy import FleetPolicy, choose_greedily
+from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import Senses
 from policy_core.comm.channel import Links
 from policy_core.contract import ContractError
 from policy_core.export.bundle import Bundle, Provenance, read_bundle, write_bundle
+from policy_core.serving.choice import draw_choice
 from policy_core.serving.engine import FleetEngine
 from policy_core.serving.onboard import OnboardPolicy
 from policy_core.serving.policy import Heard, Observation
@@ -57,7 +58,14 @@ def trainer_answer(policy: FleetPolicy, senses: Senses, links: Links) -> tuple[n
     with torch.no_grad():
         answer = policy(senses, links)
     logits = torch.cat([part.flatten(1) for part in answer.logits.values()], dim=1)
-    return choose_greedily(answer.logits).numpy(), torch.stack(answer.messages, 1).numpy(), logits.numpy()
+    choices = [
+        [
+            draw_choice(answer.logits[kind][row, KINDS[:agent].count(kind)].numpy(), observation_of(senses, row, agent))
+            for agent, kind in enumerate(KINDS)
+        ]
+        for row in range(len(senses.position))
+    ]
+    return np.array(choices), torch.stack(answer.messages, 1).numpy(), logits.numpy()
 
 
 def heard_by(receiver: int, spoken: list[np.ndarray], senses: Senses, links: Links, row: int, r: int) -> Heard:

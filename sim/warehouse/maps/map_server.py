@@ -161,8 +161,8 @@ def _assumptions(
         f"heights are not in the map: walls {HEIGHT['wall']} m, racks {HEIGHT['rack']} m ({kinds['rack']} boxes of "
         f"obstacles at least {settings.rack_length} m long), others {HEIGHT['obstacle']} m ({kinds['obstacle']} boxes)",
         "pallets stand on the floor, before faces that a robot can approach and in rows in the open; no rack levels",
-        f"goods come in at the low end and leave at the high end of the image's {end}, or where there is more space near "
-        f"by; docks are spots at outer walls, as the map shows no doors",
+        f"goods come in at the low end and leave at the high end of the image's {end}, or where there is more space; "
+        f"docks are spots at outer walls, as the map shows no doors",
         "inspection is near receiving, quarantine near inspection, parking at outer walls",
         f"zones split the slots along {end}",
         "found " + ", ".join(f"{count[kind]} of {wanted[kind]} {kind}" for kind in PLACE_TYPES),
