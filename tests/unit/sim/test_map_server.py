@@ -22,7 +22,7 @@ from sim.warehouse.routes import build_tables
 from tests.support.real_data import TOP, real_data
 
 SETTINGS = read_import_settings(TOP / "config" / "import.yaml")
-QUICK = SETTINGS.model_copy(update={"tries": 1, "ways": (2.0,)})  # one way to share the spots out
+QUICK = SETTINGS.model_copy(update={"tries": 1, "ways": (2.0, 1.6)})  # one way to share the spots out
 RESOLUTION = 0.1
 REAL = {  # map: least slots
     "maps/occupancy/aws_small_warehouse_005/map.yaml": 16,
