@@ -71,7 +71,7 @@ def command_faults(line: str) -> list[str]:
         return [f"no target '{word}'" for word in words[1:] if "=" not in word and word not in targets]
     if words[0].removeprefix(".venv/bin/") == "parley" and len(words) > 1:
         return parley_faults(words[1:])
-    if words[:2] == ["ros2", "launch"]:
+    if words[:2] == ["ros2", "launch"] and len(words) > 3:
         return [] if (TOP / "launch" / words[3]).is_file() else [f"no launch file '{words[3]}'"]
     return []
 

@@ -25,6 +25,7 @@ _WAYS = {  # (from, to): transition
 TRUST_DELAY = 1.0  # s after an answer in which an older heartbeat may still be under way
 WORDS_DELAY = 0.3  # s for the reason of a refusal to arrive on /diagnostics
 QUERY_PATIENCE = 2.0  # s to answer what its state is
+LOST_AFTER = 3.0  # s without an answer after which a node that beats on in its old state is asked again
 
 
 class ManagedPeer:
@@ -45,6 +46,7 @@ class ManagedPeer:
         self._deadline = 0.0
         self._patience = 0.0
         self._future: Any = None  # the answer to the change
+        self._asked = 0.0  # when it was asked to change
         self._question: Any = None  # the answer to what its state is
         self._refused_at: float | None = None
         self._trusted_from = 0.0
@@ -85,11 +87,14 @@ class ManagedPeer:
             request.transition.id = _WAYS[(self.state, self._goal)]
             self._future = self._change.call_async(request)
             self._future.add_done_callback(lambda _: self._on_answer())
+            self._asked = now
         if self._future is not None and self._future.done():
             if self._future.result() is not None and self._future.result().success:
                 self._reached(now)
                 return
             self._refused_at, self._future = now, None
+        elif self._is_answer_lost(now):
+            self._future = None
         if self._refused_at is not None:
             if now - self._refused_at >= WORDS_DELAY:
                 self._refuse(self.fault or f"it refused to become {STATE_NAMES[self._goal]}")
@@ -97,6 +102,15 @@ class ManagedPeer:
             self._reached(now)  # the answer was lost, the heartbeat was not
         elif now > self._deadline:
             self._ask(now)
+
+    def _is_answer_lost(self, now: float) -> bool:
+        """Whether the node, asked long ago, beats on in a state it should have left: it is not at work on the change.
+
+        A service answers into the void while the two sides have not fully discovered each other.
+        """
+        if self._future is None or now - self._asked < LOST_AFTER or self.heard is None:
+            return False
+        return self.heard > self._asked + LOST_AFTER / 2 and (self.state, self._goal) in _WAYS
 
     def _ask(self, now: float) -> None:
         """The time is over: a lost answer is no failure, so look at the real state first."""
