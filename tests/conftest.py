@@ -22,6 +22,19 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_domain() -> Iterator[None]:
+    """A quiet ROS domain for each file of tests: what an earlier file left in the graph can't be heard."""
+    from parley_bringup.domain import hold_domain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ROS_DOMAIN_ID", raising=False)
+        domain, lock = hold_domain()
+        lock.close()
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        yield
+
+
 @pytest.fixture
 def ros_context() -> Iterator[Any]:
     """A ROS context that lives for one test."""
