@@ -1,7 +1,7 @@
 """From a policy's judgement to a choice: drawn, not the maximum, yet the same wherever it is drawn.
 
 The policy is trained as a distribution. Taking its maximum can wait for ever where the distribution waits a second or
-two (measured in the warehouse: the drawn choices earned a third more). The draw uses the Gumbel-max trick (Gumbel
+two. The draw uses the Gumbel-max trick (Gumbel
 1954; Maddison, Tarlow and Minka 2014, arXiv:1411.0030, section 2) with noise seeded by the observation itself, so that
 trainer, server and robot draw alike from the same judgement, and a run repeats.
 """

@@ -1,7 +1,7 @@
 """Tests of whole nodes and processes over real DDS.
 
-A ROS 2 service answers into the void while the two sides have not fully discovered each other (about one start in
-fifty on a busy machine). The product asks again; tests that call a service once are run again, at most twice.
+A ROS 2 service answers into the void while the two sides have not fully discovered each other (seen now and then on a
+busy machine). The product asks again; tests that call a service once are run again, at most twice.
 """
 
 from pathlib import Path

@@ -88,7 +88,7 @@ def evaluate(
     write_json(
         json_file,
         {
-            "map": str(map_file or world.tables.place_type.shape[0]),
+            "map": str(map_file or "config/floorplans/small_dc.yaml"),
             "orders": str(orders or "generator"),
             "minutes": minutes,
             "forklifts": forklifts,
