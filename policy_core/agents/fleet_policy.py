@@ -115,11 +115,6 @@ class FleetPolicy(nn.Module):
         return indices.repeat_interleave(torch.tensor(counts, device=device))
 
 
-def choose_greedily(logits: dict[str, Tensor]) -> Tensor:
-    """The best candidate of every agent [B, N]; ties go to the lower index."""
-    return torch.cat([judged.argmax(-1) for judged in logits.values()], dim=-1)
-
-
 def sample(logits: dict[str, Tensor], generator: torch.Generator) -> Tensor:
     """Candidates drawn from the policy [B, N] (Gumbel-max)."""
     chosen = []

@@ -26,7 +26,7 @@ from policy_core.comm.protocol import identify_protocol
 from policy_core.config import ConfigError, Settings, read_settings
 from policy_core.contract import Contract
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.yaml"
 WEIGHTS = "weights.safetensors"
 
@@ -38,11 +38,9 @@ class BundleError(RuntimeError):
 class Provenance(Settings):
     """Where the weights come from."""
 
-    config_digest: str  # SHA-256 of the training settings
-    env: str
-    seed: int
+    settings: dict[str, Any]  # of the training run, whole: what `parley train --config` takes
     frames: int  # agent frames behind the weights
-    git_commit: str  # of the checkout that exported them; "unknown" outside one
+    git_commit: str  # of the checkout that trained them, with + where files were changed; "unknown" outside one
     trained_fleet: dict[str, int]  # agents per kind
     evaluation: dict[str, float] = Field(default_factory=dict)
 
@@ -56,6 +54,7 @@ class Manifest(Settings):
     protocol_id: str  # hexadecimal, 64 bits
     architecture: Architecture
     channel: ChannelSettings
+    temperature: float = Field(gt=0, le=2)  # of the softmax that choices are drawn from
     weights_sha256: str
     provenance: Provenance
 
@@ -68,8 +67,17 @@ class Bundle(NamedTuple):
     protocol_id: int
 
 
-def write_bundle(path: Path, policy: FleetPolicy, provenance: Provenance, *, replace: bool = False) -> Manifest:
+def write_bundle(
+    path: Path, policy: FleetPolicy, temperature: float, provenance: Provenance, *, replace: bool = False
+) -> Manifest:
     """Write a bundle whole or not at all.
+
+    Args:
+        path: the folder.
+        policy: the weights, with contract, architecture and channel.
+        temperature: of the softmax that choices are drawn from.
+        provenance: where the weights come from.
+        replace: whether an older bundle may be replaced.
 
     Raises:
         BundleError: the folder exists and may not be replaced, or the disk refuses.
@@ -85,6 +93,7 @@ def write_bundle(path: Path, policy: FleetPolicy, provenance: Provenance, *, rep
         protocol_id=f"{_identify(policy.contract, state):016x}",
         architecture=policy.architecture,
         channel=policy.channel,
+        temperature=temperature,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         provenance=provenance,
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -33,24 +30,11 @@ def export_run(source: Path, target: Path, *, replace: bool = False) -> Manifest
         policy.load_state_dict(content["policy"])
     except RuntimeError as error:
         raise BundleError(f"{source}: its weights do not fit its own settings ({error}). Train again.") from None
-    plain = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
     provenance = Provenance(
-        config_digest=hashlib.sha256(plain.encode()).hexdigest(),
-        env=settings.env,
-        seed=settings.seed,
+        settings=settings.model_dump(mode="json"),
         frames=content["frames"],
-        git_commit=read_commit(),
+        git_commit=content["commit"],
         trained_fleet=dict(Counter(content["kinds"])),
         evaluation=content["evaluations"][-1] if content["evaluations"] else {},
     )
-    return write_bundle(target, policy, provenance, replace=replace)
-
-
-def read_commit() -> str:
-    """The commit of the checkout that this code runs from; "unknown" outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return answer.stdout.strip() if answer.returncode == 0 else "unknown"
+    return write_bundle(target, policy, settings.evaluation.temperature, provenance, replace=replace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -108,3 +109,15 @@ def pack_arrays(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 def unpack_arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """A world's snapshot as arrays again."""
     return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def read_commit() -> str:
+    """The commit of the checkout that this code runs from, with + where files were changed; "unknown" outside one."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+        changes = [*here, "status", "--porcelain", "--untracked-files=no"]
+        changed = subprocess.run(changes, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,4 +1,4 @@
-"""Playing a policy as it is deployed: the best candidate always, with or without messages, on fixed seeds."""
+"""Playing a policy as it is deployed: choices drawn at its temperature, with or without messages, on fixed seeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from policy_core.agents.fleet_policy import FleetPolicy, choose_greedily
+from policy_core.agents.fleet_policy import FleetPolicy, sample
 from policy_core.agents.senses import sense
 from policy_core.comm.channel import transmit
 from policy_core.environment import BatchEnvironment
@@ -23,18 +23,25 @@ class Evaluation(NamedTuple):
 
 @torch.no_grad()
 def evaluate(
-    policy: FleetPolicy, environment: BatchEnvironment, *, ticks: int, seed: int, silence: bool = False
+    policy: FleetPolicy,
+    environment: BatchEnvironment,
+    *,
+    ticks: int,
+    seed: int,
+    temperature: float,
+    silence: bool = False,
 ) -> Evaluation:
     """Play so many ticks in every world from a fresh start; the channel loses and delays as in training."""
     device = next(policy.parameters()).device
-    air = torch.Generator(device).manual_seed(seed)
+    air, chance = torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(seed + 1)
     observations = environment.reset(seed)
     earned = np.zeros(environment.worlds)
     episodes: list[dict[str, float]] = []
     for _ in range(ticks):
         senses = sense(observations, device)
         links = transmit(policy.channel, senses.position, senses.alive, policy.contract.rounds, air)
-        actions = choose_greedily(policy(senses, links, silence=silence).logits)
+        logits = policy(senses, links, silence=silence).logits
+        actions = sample({kind: judged / temperature for kind, judged in logits.items()}, chance)
         step = environment.step(actions.cpu().numpy())
         observations = step.observations
         earned += step.reward.mean(-1)

@@ -15,7 +15,7 @@ from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.config import ConfigError
 from policy_core.contract import Contract
 from policy_core.environment import BatchEnvironment
-from policy_core.ppo.checkpoint import Restorable, pack_arrays, unpack_arrays
+from policy_core.ppo.checkpoint import Restorable, pack_arrays, read_commit, unpack_arrays
 from policy_core.ppo.rollout import Collector
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.update import Learner, prepare, update
@@ -51,6 +51,7 @@ class Run:
             torch.optim.Adam(critic.parameters(), eps=1e-5),
             torch.Generator(self.device).manual_seed(settings.seed + 2),
         )
+        self.commit = read_commit()
         self.iteration = 0
         self.best_return: float | None = None
         self.evaluations: list[dict[str, float]] = []
@@ -91,6 +92,7 @@ class Run:
         world = pack_arrays(self.environment.snapshot()) if isinstance(self.environment, Restorable) else None
         return {
             "settings": self.settings.model_dump(mode="json"),
+            "commit": self.commit,
             "contract": self.environment.contract.plain(),
             "agents": list(self.environment.agents),
             "kinds": list(self.environment.kinds),

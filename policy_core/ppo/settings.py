@@ -35,12 +35,13 @@ class Threads(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Regular play with the best candidate always chosen, as in deployment."""
+    """Regular play with choices drawn as in deployment."""
 
     every: int = Field(20, ge=1)  # iterations
     worlds: int = Field(16, ge=1)
     ticks: int = Field(300, ge=1)
     seed: int = Field(1_000_000, ge=0)
+    temperature: float = Field(0.5, gt=0, le=2)  # of the softmax that choices are drawn from, here and in the bundle
 
 
 class CheckpointSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -84,8 +85,10 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
 def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:
     """Evaluate with and without messages, log it, and keep the weights if they are the best so far."""
     asked = run.settings.evaluation
-    heard = evaluate(run.policy, judges, ticks=asked.ticks, seed=asked.seed)
-    silent = evaluate(run.policy, judges, ticks=asked.ticks, seed=asked.seed, silence=True)
+    play = functools.partial(
+        evaluate, run.policy, judges, ticks=asked.ticks, seed=asked.seed, temperature=asked.temperature
+    )
+    heard, silent = play(), play(silence=True)
     frames = run.iteration * run.frames_each
     figures = {"return": heard.mean_return, "return silenced": silent.mean_return, "standard error": heard.spread}
     figures |= {f"kpi {name}": figure for name, figure in heard.kpis.items()}

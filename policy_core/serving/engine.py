@@ -45,6 +45,7 @@ class FleetEngine:
         self.protocol_id = bundle.protocol_id
         self._policy = bundle.policy.to(self.device)
         self._contract = bundle.manifest.contract
+        self._temperature = bundle.manifest.temperature
         self._agents = dict(agents)
         for kind in self._agents.values():
             self._contract.kind(kind)
@@ -87,7 +88,7 @@ class FleetEngine:
         present = [row for row in range(len(self._grouped)) if alive[row]]
         return FleetAnswer(
             {
-                name: draw_choice(logits[row], observations[name])
+                name: draw_choice(logits[row], observations[name], self._temperature)
                 for row, name in enumerate(self._grouped)
                 if alive[row]
             },

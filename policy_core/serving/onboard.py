@@ -28,6 +28,7 @@ class OnboardPolicy:
         self.protocol_id = bundle.protocol_id
         self._policy = bundle.policy
         self._contract = bundle.manifest.contract
+        self._temperature = bundle.manifest.temperature
         self._kind = self._contract.kind(kind)
         self._label = kind
         self._actor = self._policy.actor(kind)
@@ -75,7 +76,7 @@ class OnboardPolicy:
 
     def choose(self) -> int:
         """A legal candidate, drawn from the judgement; see `draw_choice`."""
-        return draw_choice(self.judge(), self._observation)
+        return draw_choice(self.judge(), self._observation, self._temperature)
 
     @torch.inference_mode()
     def judge(self) -> np.ndarray:

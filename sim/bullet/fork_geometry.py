@@ -21,7 +21,7 @@ class ForkGeometry:
     """
 
     def __init__(self, bodies: Bodies) -> None:
-        self._front = 0.5 * bodies.forklift.length
+        self._front = bodies.forklift.front
         self._tips = self._front + bodies.forks.length
         self._length = bodies.pallet.length
         pocket = bodies.pallet.width - 2 * bodies.pallet.runner_width

@@ -25,13 +25,13 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
     where a real one rolls.
     """
     truck, forks = bodies.forklift, bodies.forks
-    half, radius = 0.5 * truck.length, truck.wheel_radius
+    front, rear, radius = truck.front, truck.rear, truck.wheel_radius
     mast, post = 0.06, 0.05
     tall = truck.mast_height - CLEARANCE
     chassis = (truck.length - mast, truck.width, truck.height - CLEARANCE)
-    chassis_at = (-0.5 * mast, 0.0, CLEARANCE + 0.5 * chassis[2])
-    mast_at = (half - 0.5 * mast, 0.0, CLEARANCE + 0.5 * tall)
-    casters = [(end, 0.0, CASTER_RADIUS + CASTER_GAP) for end in (half - CASTER_RADIUS, CASTER_RADIUS - half)]
+    chassis_at = (0.5 * (rear + front - mast), 0.0, CLEARANCE + 0.5 * chassis[2])
+    mast_at = (front - 0.5 * mast, 0.0, CLEARANCE + 0.5 * tall)
+    casters = [(end, 0.0, CASTER_RADIUS + CASTER_GAP) for end in (front - CASTER_RADIUS, rear + CASTER_RADIUS)]
     between = forks.spread + post
     paint, dark, steel, black = (*colour, 1.0), (0.16, 0.17, 0.19, 1.0), (0.62, 0.64, 0.67, 1.0), (0.05, 0.05, 0.05, 1)
     base = [
@@ -40,7 +40,12 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
         _collision(_box((mast, between, tall)), mast_at),
         *[_collision(f'<sphere radius="{CASTER_RADIUS}"/>', at) for at in casters],
         _visual(_box(chassis), chassis_at, paint, "paint"),
-        _visual(_box((0.4 * chassis[0], 0.8 * chassis[1], 0.25)), (-0.12, 0.0, truck.height + 0.12), dark, "dark"),
+        _visual(
+            _box((0.4 * chassis[0], 0.8 * chassis[1], 0.25)),
+            (chassis_at[0] - 0.09, 0.0, truck.height + 0.12),
+            dark,
+            "dark",
+        ),
         *[
             _visual(_box((mast, post, tall)), (mast_at[0], side * 0.5 * forks.spread, mast_at[2]), dark, "dark")
             for side in (-1, 1)
@@ -54,11 +59,11 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
     ]
     plate, plate_high = 0.03, 0.35
     tine = (forks.length, forks.width, forks.thickness)
-    tines_at = [(half + 0.5 * forks.length, side * 0.5 * forks.spread, 0.5 * forks.thickness) for side in (-1, 1)]
+    tines_at = [(front + 0.5 * forks.length, side * 0.5 * forks.spread, 0.5 * forks.thickness) for side in (-1, 1)]
     plate_box = (plate, forks.spread + forks.width, plate_high)
-    plate_at = (half + 0.5 * plate, 0.0, 0.5 * plate_high)
+    plate_at = (front + 0.5 * plate, 0.0, 0.5 * plate_high)
     carriage = [
-        _inertial(forks.mass, (half + 0.3 * forks.length, 0.0, 0.1), (forks.length, forks.spread, 0.2)),
+        _inertial(forks.mass, (front + 0.3 * forks.length, 0.0, 0.1), (forks.length, forks.spread, 0.2)),
         *[_collision(_box(tine), at) + _visual(_box(tine), at, steel, "steel") for at in tines_at],
         _collision(_box(plate_box), plate_at) + _visual(_box(plate_box), plate_at, dark, "dark"),
     ]

@@ -30,8 +30,8 @@ class FleetLaser:
         self._random = np.random.default_rng(seed)
         self._angles = np.arange(bodies.laser.rays) * (2.0 * np.pi / bodies.laser.rays)
         truck, pallet = bodies.forklift, bodies.pallet
-        half, side = 0.5 * truck.length + MARGIN, 0.5 * truck.width + MARGIN
-        bare = _exit_distance(self._angles, (-half, half), side)
+        ends = (truck.rear - MARGIN, truck.front + MARGIN)
+        bare = _exit_distance(self._angles, ends, 0.5 * truck.width + MARGIN)
         front = dock_reach + 0.5 * pallet.length + MARGIN
         load = _exit_distance(self._angles, (0.0, front), 0.5 * pallet.width + MARGIN)
         self._start = np.stack([bare, np.maximum(bare, load)])  # [2, rays]: empty, loaded

@@ -17,10 +17,10 @@ from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import Board, Robots, observe_world, tick_worlds
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
-from sim.warehouse.motion import SKILL_SIZE, new_skill
 from sim.warehouse.orders import OrderStream, generate, read_order_settings
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import WarehouseSettings, read_warehouse
+from sim.warehouse.skill import SKILL_SIZE, new_skill, parked_pose
 from sim.warehouse.state import ABSENT, INSPECTION, NO_JOB, PARKING, SLOT, UNDECIDED, make_state, open_world
 
 STATE_SIZE = 14
@@ -170,8 +170,7 @@ class FastWarehouse:
         open_world(self.state, world, self.tables, self.settings, stream, self._popularity, rng)
         for robot in range(self.robots.pose.shape[1]):
             home = self._homes[robot]
-            yaw = self.tables.place_yaw[home]
-            self.robots.pose[world, robot] = (self.tables.place_x[home], self.tables.place_y[home], yaw, 0.0)
+            self.robots.pose[world, robot] = parked_pose(home, self.tables, self._motion)
             self.robots.skill[world, robot] = new_skill(home, self.robots.pose[world, robot], self.tables)
             self.robots.fork[world, robot] = self._motion.fork_low
         self.robots.pallet[world] = -1

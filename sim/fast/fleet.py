@@ -11,26 +11,14 @@ from numba import njit
 from sim.warehouse.decisions import CLAIM, REROUTE, YIELD, apply_decisions
 from sim.warehouse.facts import LINE_FACTS, open_jobs, queue_facts, stock_facts
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES
-from sim.warehouse.motion import (
-    BLOCKED_TOTAL,
-    FRONT,
-    HALF_WIDTH,
-    OUTLINE_POINTS,
-    REAR,
-    TRAVELLED,
-    can_take_job,
-    give_way,
-    has_lifted,
-    move,
-    outline,
-    reroute,
-    start_job,
-)
+from sim.warehouse.motion import move
 from sim.warehouse.observe import QUEUE, SECTORS, observe_forklift, observe_inventory, observe_quality, sectors_of_map
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance, dropped, picked
 from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
+from sim.warehouse.skill import BLOCKED_TOTAL, HOME, TRAVELLED, can_take_job, has_lifted, start_job
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
+from sim.warehouse.traffic import OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
 
 
 class Robots(NamedTuple):
@@ -113,13 +101,15 @@ def _decide(
             subject[agent] = board.subject[e, index, choices[agent]]
             member[agent] = index
             agent += 1
+    goals = _goals(s, e, robots)
     for robot in range(forklifts.verb.shape[1]):
         if verb[robot] == CLAIM:
             pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], 20]
         elif verb[robot] == YIELD:
-            give_way(robots.skill[e, robot], robots.pose[e, robot], s.time[e], robots.pose[e], robot, tables)
+            fleet = Fleet(robots.pose[e], goals, robot)
+            give_way(robots.skill[e, robot], robots.pose[e, robot], s.time[e], fleet, tables)
         elif verb[robot] == REROUTE:
-            reroute(robots.skill[e, robot], robots.pose[e, robot], robots.pose[e], robot, tables)
+            reroute(robots.skill[e, robot], robots.pose[e, robot], Fleet(robots.pose[e], goals, robot), tables)
     apply_decisions(s, e, verb, subject, pick_distance, member, tables, rules)
 
 
@@ -135,6 +125,21 @@ def _take_up(s: State, e: int, robots: Robots) -> None:
 
 
 @njit(cache=True)
+def _goals(s: State, e: int, robots: Robots) -> np.ndarray:
+    """The place [R] each robot heads for, as the job board tells: where its pallet stands or goes, else home."""
+    goals = np.zeros(robots.pallet.shape[1], np.int32)
+    for robot in range(len(goals)):
+        slot = robots.pallet[e, robot]
+        if slot < 0:
+            goals[robot] = int(robots.skill[e, robot, HOME])
+        elif s.job_phase[e, slot] == GRANTED:
+            goals[robot] = s.pallet_place[e, slot]
+        else:
+            goals[robot] = s.job_target[e, slot]
+    return goals
+
+
+@njit(cache=True)
 def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumbers, tick: float) -> None:
     count = robots.pose.shape[1]
     before = 0.0
@@ -144,6 +149,7 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
         travelled += robots.skill[e, robot, TRAVELLED]
     steps = int(round(tick / numbers.step))
     command = np.zeros((count, 3))
+    goals = _goals(s, e, robots)
     for step in range(steps):
         now = s.time[e] + step * numbers.step
         for robot in range(count):
@@ -152,8 +158,7 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
                 robots.pose[e, robot],
                 robots.fork[e, robot],
                 now,
-                robots.pose[e],
-                robot,
+                Fleet(robots.pose[e], goals, robot),
                 tables,
                 numbers,
             )
@@ -198,14 +203,9 @@ def outline_gap(pose: np.ndarray, other: np.ndarray) -> float:
     best = 9.0
     if abs(pose[0] - other[0]) > 4.0 or abs(pose[1] - other[1]) > 4.0:
         return best
-    c, s = math.cos(pose[2]), math.sin(pose[2])
     for point in range(OUTLINE_POINTS):
         x, y = outline(other, point, 0.0)
-        along = (x - pose[0]) * c + (y - pose[1]) * s
-        aside = abs(-(x - pose[0]) * s + (y - pose[1]) * c)
-        dx = max(along - FRONT, -REAR - along, 0.0)
-        dy = max(aside - HALF_WIDTH, 0.0)
-        best = min(best, math.hypot(dx, dy))
+        best = min(best, gap_to_body(x - pose[0], y - pose[1], pose[2]))
     return best
 
 

@@ -14,6 +14,7 @@ class ForkliftBody(Settings):
     """The truck without its forks: chassis, mast, drive and what the drive can do."""
 
     length: float = Bound(ge=0.3, le=2)
+    axle: float = Bound(ge=-0.5, le=0.5)
     width: float = Bound(ge=0.3, le=2)
     height: float = Bound(ge=0.2, le=2)
     mast_height: float = Bound(ge=0.5, le=4)
@@ -28,6 +29,16 @@ class ForkliftBody(Settings):
     max_turn_rate: float = Bound(ge=0.1, le=5)
     acceleration: float = Bound(ge=0.1, le=5)
     turn_acceleration: float = Bound(ge=0.1, le=20)
+
+    @property
+    def front(self) -> float:
+        """X of the chassis' front, where the forks begin (m, base_link)."""
+        return 0.5 * self.length - self.axle
+
+    @property
+    def rear(self) -> float:
+        """X of the chassis' rear (m, base_link); negative."""
+        return -0.5 * self.length - self.axle
 
 
 class Forks(Settings):

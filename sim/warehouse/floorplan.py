@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,10 @@ class Place(Settings):
     y: float
     yaw: float
     group: int = Bound(0, ge=0, le=31)
+
+    def before(self, distance: float) -> tuple[float, float, float]:
+        """The pose (m, rad, map) of a robot that faces the place from `distance` (m) before its centre."""
+        return self.x - distance * math.cos(self.yaw), self.y - distance * math.sin(self.yaw), self.yaw
 
 
 class FloorPlan(Settings):

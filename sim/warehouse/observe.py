@@ -13,22 +13,21 @@ import numpy as np
 from numba import njit
 
 from sim.warehouse.decisions import CLAIM, INSPECT, NONE, PASS, REJECT_PALLET, RELEASE, REORDER, REROUTE, YIELD
-from sim.warehouse.motion import (
+from sim.warehouse.routes import Tables
+from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers
+from sim.warehouse.skill import (
     BLOCKED,
     BLOCKER,
-    OUTLINE_POINTS,
     TO_DROP,
     TO_PICK,
     can_take_job,
     goal_distance,
     is_blocked,
-    outline,
     route_distance,
     wrap,
 )
-from sim.warehouse.routes import Tables
-from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers
 from sim.warehouse.state import UNDECIDED
+from sim.warehouse.traffic import OUTLINE_POINTS, outline
 
 JOB_CHOICES = 12  # open jobs a forklift can point at: the nearest
 LINE_CHOICES = 8  # order lines an inventory agent can point at: the most urgent releasable

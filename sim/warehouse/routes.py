@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from policy_core.config import ConfigError
-from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan, Place
+from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.rectangles import (
     PALLET_SIDE,
     box_rectangles,
@@ -28,7 +28,7 @@ from sim.warehouse.rectangles import (
 )
 
 ROBOT_RADIUS = 0.55  # m: the disc that must clear everything along a route
-TURNING_RADIUS = 1.08  # m swept by the forks when a robot turns on a node
+TURNING_RADIUS = 0.80  # m swept by the forks when a robot turns on a node
 TIGHT = 4.0  # how many times its length an edge weighs where a robot cannot turn freely
 AGAINST_THE_WAY = 3.0  # how many times its length an edge weighs against its one-way direction
 LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it may join
@@ -54,6 +54,7 @@ class Tables(NamedTuple):
     next_node: np.ndarray  # [V, V] int32: the next node on the way from row to column; the row itself when there
     neighbours: np.ndarray  # [V, 8] int32: nodes joined by an edge; -1 where there is none
     clearance: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box or floor edge; 0 inside. Row 0 is y min
+    room: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box, place or floor edge; 0 inside
     grid_origin: np.ndarray  # [2] float32 (m, map): lower left corner of cell (0, 0)
     cell: float  # m
     approach: float  # m from a place's centre to its approach point
@@ -87,7 +88,8 @@ def build_tables(plan: FloorPlan) -> Tables:
         distance=distance.astype(np.float32),
         next_node=next_node.astype(np.int32),
         neighbours=_neighbours(graph),
-        clearance=clearance_grid(plan),
+        clearance=clearance_grid(plan, _fixed(plan)),
+        room=clearance_grid(plan, _blocked(plan)),
         grid_origin=np.array(plan.origin, dtype=np.float32),
         cell=CLEARANCE_CELL,
         approach=float(plan.approach),
@@ -107,13 +109,13 @@ def free_nodes(plan: FloorPlan) -> np.ndarray:
     return np.asarray(column[free])
 
 
-def clearance_grid(plan: FloorPlan) -> np.ndarray:
-    """Distance (m) from each cell centre to the nearest box or to the floor's edge, exact: [H, W] float32."""
+def clearance_grid(plan: FloorPlan, rectangles: np.ndarray) -> np.ndarray:
+    """Distance (m) from each cell centre to the nearest of the rectangles [B, 5], exact: [H, W] float32."""
     columns, rows = (max(1, int(np.ceil(side / CLEARANCE_CELL - 1e-6))) for side in plan.size)
     x = plan.origin[0] + (np.arange(columns) + 0.5) * CLEARANCE_CELL
     y = plan.origin[1] + (np.arange(rows) + 0.5) * CLEARANCE_CELL
     centre = np.stack(np.meshgrid(x, y), axis=-1)
-    return nearest_rectangle(centre, _fixed(plan)).astype(np.float32)
+    return nearest_rectangle(centre, rectangles).astype(np.float32)
 
 
 def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +132,7 @@ def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarr
 
 def approach_points(plan: FloorPlan) -> np.ndarray:
     """Where a robot stands before it drives in, for every place: [P, 2] (m, map)."""
-    return np.array([_before(place, plan.approach) for place in plan.places]).reshape(-1, 2)
+    return np.array([place.before(plan.approach)[:2] for place in plan.places]).reshape(-1, 2)
 
 
 def blocked_places(plan: FloorPlan) -> dict[str, str]:
@@ -146,9 +148,8 @@ def blocked_places(plan: FloorPlan) -> dict[str, str]:
             x, y = approaches[index]
             faults[place.name] = f"its approach point ({x:.2f}, {y:.2f}) is not free"
             continue
-        drive_in = PALLET_SIDE / 2 if place.type != "parking" else ROBOT_RADIUS
-        if not segments_clear(point, centre, others, drive_in)[0]:
-            faults[place.name] = f"the {2 * drive_in:.1f} m wide way from its approach point to its centre is not free"
+        if not segments_clear(point, centre, others, PALLET_SIDE / 2)[0]:
+            faults[place.name] = f"the {PALLET_SIDE} m wide way from its approach point to its centre is not free"
     return faults
 
 
@@ -170,10 +171,6 @@ def _check_places(plan: FloorPlan) -> None:
             f"floor plan '{plan.name}': {len(faults)} place(s) a robot cannot use\n{named}\n"
             f"  Keep {ROBOT_RADIUS} m around an approach point, {plan.approach} m before the place, free."
         )
-
-
-def _before(place: Place, approach: float) -> tuple[float, float]:
-    return place.x - approach * float(np.cos(place.yaw)), place.y - approach * float(np.sin(place.yaw))
 
 
 def _fixed(plan: FloorPlan) -> np.ndarray:

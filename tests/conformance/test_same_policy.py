@@ -20,6 +20,7 @@ from policy_core.serving.policy import Heard, Observation
 from tests.support.small_fleets import COUNTS, draw_senses, make_policy, perfect_links
 
 TOLERANCE = 1e-5
+TEMPERATURE = 0.5
 KINDS = [kind for kind, count in COUNTS.items() for _ in range(count)]
 NAMES = [f"{kind}_{index}" for index, kind in enumerate(KINDS)]
 FLEET = dict(zip(NAMES, KINDS, strict=True))
@@ -34,10 +35,8 @@ def policy() -> FleetPolicy:
 @pytest.fixture(scope="module")
 def bundle(policy: FleetPolicy, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     path: Path = tmp_path_factory.mktemp("bundles") / "bundle"
-    provenance = Provenance(
-        config_digest="0" * 64, env="none", seed=0, frames=0, git_commit="unknown", trained_fleet=COUNTS
-    )
-    write_bundle(path, policy, provenance)
+    provenance = Provenance(settings={}, frames=0, git_commit="unknown", trained_fleet=COUNTS)
+    write_bundle(path, policy, TEMPERATURE, provenance)
     return read_bundle(path, policy.contract)
 
 
@@ -60,7 +59,11 @@ def trainer_answer(policy: FleetPolicy, senses: Senses, links: Links) -> tuple[n
     logits = torch.cat([part.flatten(1) for part in answer.logits.values()], dim=1)
     choices = [
         [
-            draw_choice(answer.logits[kind][row, KINDS[:agent].count(kind)].numpy(), observation_of(senses, row, agent))
+            draw_choice(
+                answer.logits[kind][row, KINDS[:agent].count(kind)].numpy(),
+                observation_of(senses, row, agent),
+                TEMPERATURE,
+            )
             for agent, kind in enumerate(KINDS)
         ]
         for row in range(len(senses.position))

@@ -37,10 +37,10 @@ from parley_msgs.msg import (
 from sim.fast.env import make
 from sim.warehouse.decisions import apply_decisions
 from sim.warehouse.facts import LINE_FACTS, open_jobs, queue_facts, stock_facts
-from sim.warehouse.motion import wrap
 from sim.warehouse.observe import QUEUE
 from sim.warehouse.rules import advance, dropped, picked
 from sim.warehouse.settings import SKUS, SUPPLIERS
+from sim.warehouse.skill import wrap
 from sim.warehouse.state import ABSENT, CARRYING, GRANTED, NO_JOB
 
 RAYS = 90

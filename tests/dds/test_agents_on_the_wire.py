@@ -31,11 +31,9 @@ ROUND_LIMIT = 0.4
 def bundle(tmp_path_factory):
     torch.manual_seed(0)
     policy = FleetPolicy(CONTRACT, Architecture(), ChannelSettings(radio_range=100.0))
-    provenance = Provenance(
-        config_digest="none", env="none", seed=0, frames=0, git_commit="none", trained_fleet={"forklift": 1}
-    )
+    provenance = Provenance(settings={}, frames=0, git_commit="none", trained_fleet={"forklift": 1})
     path = tmp_path_factory.mktemp("bundle") / "small"
-    write_bundle(path, policy, provenance)
+    write_bundle(path, policy, 0.5, provenance)
     return path
 
 

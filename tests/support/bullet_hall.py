@@ -26,7 +26,7 @@ HALL = FloorPlan(
 )
 EAST_WALL = 19.9  # m, x of its inner face
 LOW, HIGH = 0.03, 0.15  # m, forks for entering and for driving
-REACH = 0.70  # m from a docked robot to its pallet
+REACH = 0.40  # m from a docked robot to its pallet
 
 
 def hall(*robots: Start, bodies: Bodies = BODIES, seed: int = 1) -> BulletWorld:

@@ -11,7 +11,7 @@ from sim.warehouse.maps.floor import Floor
 from sim.warehouse.maps.passage import MARGIN, standing_room
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.rectangles import PALLET_SIDE
-from sim.warehouse.routes import ROBOT_RADIUS
+from sim.warehouse.routes import ROBOT_RADIUS, TURNING_RADIUS
 
 AROUND = 3.5  # m: a spot's surroundings
 
@@ -26,8 +26,8 @@ class Candidates(NamedTuple):
 
 
 def find_candidates(floor: Floor, settings: ImportSettings) -> Candidates:
-    """All spots that have a face behind them, free way before them, and room for a robot at the approach point."""
-    room = standing_room(floor, MARGIN)
+    """All spots that have a face behind them, free way before them, and room to turn at the approach point."""
+    room = standing_room(floor, TURNING_RADIUS - ROBOT_RADIUS)
     around = 2 * round(AROUND / floor.cell) + 1
     space = ndimage.uniform_filter(
         standing_room(floor, settings.ways[0] / 2 - ROBOT_RADIUS).astype(float), around, mode="constant"
@@ -67,8 +67,7 @@ def _facing_right(
     cell, width = floor.cell, solid.shape[1]
     ahead, behind = _free_run(solid), _free_run(solid[:, ::-1])[:, ::-1]
     band = 2 * round(PALLET_SIDE / 2 / cell) + 1
-    from_face = max(PALLET_SIDE / 2 + settings.gap_behind, ROBOT_RADIUS)  # a robot may park at any spot
-    gap = int(np.ceil(from_face / cell - 0.5 - 1e-6))
+    gap = int(np.ceil((PALLET_SIDE / 2 + settings.gap_behind) / cell - 0.5 - 1e-6))
     back = round(settings.approach / cell)
     needed = int(np.ceil((PALLET_SIDE / 2 + settings.passing) / cell - 0.5 - 1e-6))
     fits = ~solid & (ndimage.minimum_filter1d(ahead, band, axis=0, mode="constant", cval=0) == gap)

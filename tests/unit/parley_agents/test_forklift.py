@@ -12,7 +12,7 @@ from parley_agents.look_ahead import outline_of
 from parley_agents.resume import JobFacts
 from parley_agents.surroundings import Surroundings
 from policy_core.contract import read_contract
-from sim.warehouse import motion
+from sim.warehouse import skill
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.decisions import CLAIM
 from sim.warehouse.floorplan import read_floorplan
@@ -20,6 +20,8 @@ from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
 CONFIG = Path(__file__).parents[3] / "config"
+BODIES = read_bodies(CONFIG / "bodies.yaml")
+FRONT = BODIES.forklift.front + BODIES.forks.length  # tips of the forks
 FREE = np.full(90, np.inf, np.float32)
 
 
@@ -27,7 +29,7 @@ FREE = np.full(90, np.inf, np.float32)
 def parts():
     plan = read_floorplan(CONFIG / "floorplans" / "small_dc.yaml")
     numbers = read_warehouse(CONFIG / "warehouse.yaml").motion_numbers()
-    outline = outline_of(read_bodies(CONFIG / "bodies.yaml"), numbers.dock_reach)
+    outline = outline_of(BODIES, numbers.dock_reach)
     tables = build_tables(plan)
     return plan, tables, numbers, outline, Surroundings(tables, outline, reaction=0.15, braking=1.0)
 
@@ -37,10 +39,10 @@ class World:
 
     def __init__(self, parts):
         self.plan, self.tables, self.numbers, self.outline, self.surroundings = parts
-        self.home = self.plan.of_type("parking")[0]
+        self.homes = np.array(self.plan.of_type("parking"))
         self.job = JobFacts(7, 3, 5, self.plan.of_type("slot")[4], self.plan.of_type("outbound")[0])
-        place = self.plan.places[self.home]
-        self.pose, self.fork, self.now = np.array([place.x, place.y, place.yaw, 0.0]), self.numbers.fork_low, 0.0
+        self.pose = skill.parked_pose(self.homes[0], self.tables, self.numbers)
+        self.fork, self.now = self.numbers.fork_low, 0.0
         self.picked = self.dropped = False
         self.lifted_at = self.lowered_at = None
         self.open = np.array([[self.job.pallet, 2, self.job.sku, self.job.origin, self.job.target]], np.int32)
@@ -48,7 +50,7 @@ class World:
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
         guard = Guard(read_guard(CONFIG / "guard.yaml"), self.outline)
-        return ForkliftBody("r", ("r", "s"), self.home, kind, self.tables, self.numbers, guard, self.surroundings)
+        return ForkliftBody("r", ("r", "s"), self.homes, kind, self.tables, self.numbers, guard, self.surroundings)
 
     def tell(self, body):
         body.others[0] = self.pose
@@ -74,7 +76,7 @@ class World:
         v, w, fork, _ = body.command(self.now, self.now)
         dt, before = self.numbers.step, self.fork
         self.pose[3] = v
-        self.pose[2] = motion.wrap(self.pose[2] + w * dt)
+        self.pose[2] = skill.wrap(self.pose[2] + w * dt)
         self.pose[0] += v * math.cos(self.pose[2]) * dt
         self.pose[1] += v * math.sin(self.pose[2]) * dt
         lift = self.numbers.fork_speed * dt
@@ -145,7 +147,7 @@ def run_into(world, body, phase, seconds):
         if round(world.now * 10) % 10 == 0:
             world.note(body.progress())
             body.follow(world.board(True))
-        if since is None and body._skill[motion.PHASE] == phase:
+        if since is None and body._skill[skill.PHASE] == phase:
             since = world.now
         assert world.now < 200.0
 
@@ -175,7 +177,7 @@ MOMENTS = [
 def test_a_process_killed_at_any_moment_loses_nothing_and_moves_no_pallet_twice(world, phase, seconds):
     body = started(world, False)
     body.follow(world.board(True))
-    run_into(world, body, getattr(motion, phase), seconds)
+    run_into(world, body, getattr(skill, phase), seconds)
     body = started(world, True)
     world.carry_out(body, limit=world.now + 150)
     assert world.dropped
@@ -190,7 +192,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_and_moves_no_pallet_twice(
 def test_a_job_taken_away_ends_without_a_pallet_left_on_the_way(world, phase, seconds):
     body = started(world, False)
     body.follow(world.board(True))
-    run_into(world, body, getattr(motion, phase), seconds)
+    run_into(world, body, getattr(skill, phase), seconds)
     body.follow(world.board(False))
     for _ in range(900):
         world.step(body)
@@ -203,9 +205,9 @@ def test_a_job_taken_away_ends_without_a_pallet_left_on_the_way(world, phase, se
 def test_a_robot_that_only_the_guard_holds_back_counts_as_blocked_and_backs_off_in_the_end(world):
     body = started(world, False)
     body.follow(world.board(True))
-    run_into(world, body, motion.TO_PICK, 3.0)
+    run_into(world, body, skill.TO_PICK, 3.0)
     somebody = np.full(90, np.inf, np.float32)
-    somebody[:3] = somebody[-2:] = 1.08
+    somebody[:3] = somebody[-2:] = FRONT + 0.03
     speeds = []
     for _ in range(round(10 * (world.numbers.resolve_after + 2.0))):
         world.tell(body)

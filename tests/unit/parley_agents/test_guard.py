@@ -12,14 +12,15 @@ from parley_agents.guard import Guard, Sensed, Work, read_guard
 from parley_agents.look_ahead import outline_of
 from policy_core.config import ConfigError
 from sim.warehouse.bodies import read_bodies
+from sim.warehouse.settings import read_warehouse
 
 CONFIG = Path(__file__).parents[3] / "config"
 GUARD = read_guard(CONFIG / "guard.yaml")
 BODIES = read_bodies(CONFIG / "bodies.yaml")
-LOAD_X = 0.70
+LOAD_X = read_warehouse(CONFIG / "warehouse.yaml").motion.dock_reach
 OUTLINE = outline_of(BODIES, LOAD_X)
 HALF = 0.5 * BODIES.pallet.length
-FRONT = 0.5 * BODIES.forklift.length + BODIES.forks.length  # tips of the forks
+FRONT = BODIES.forklift.front + BODIES.forks.length  # tips of the forks
 NOTHING = np.zeros((0, 2))
 DRIVING = Work()
 BEAMS = np.linspace(-math.pi, math.pi, 180, endpoint=False)
@@ -60,8 +61,8 @@ def driven(points, command, ticks, is_loaded=False, pallet=None, dt=0.1):
 def gap(points, path, is_loaded=False):
     """Smallest distance (m) between the outline and any point along the path, by a check of its own."""
     truck, forks = BODIES.forklift, BODIES.forks
-    half, tines = truck.length / 2, (forks.spread + forks.width) / 2
-    boxes = [(-half, half, truck.width / 2), (half, FRONT, tines)]
+    tines = (forks.spread + forks.width) / 2
+    boxes = [(truck.rear, truck.front, truck.width / 2), (truck.front, FRONT, tines)]
     if is_loaded:
         boxes.append((LOAD_X - HALF, LOAD_X + HALF, HALF))
     smallest = math.inf
@@ -111,7 +112,7 @@ def test_a_wall_behind_stops_the_way_back():
 
 
 def test_turning_on_the_spot_does_not_sweep_the_forks_into_a_post():
-    post = [(0.6, 0.6)]
+    post = [(0.57 * FRONT, 0.57 * FRONT)]
     _, path, reasons = driven(post, (0.0, 1.0), 60)
     assert gap(post, path) > 0.0
     assert "stopped for an obstacle" in reasons
@@ -135,9 +136,11 @@ def pallet_at(x):
 
 def test_the_pallet_being_docked_to_is_entered_and_any_other_is_not():
     pallet = pallet_at(1.5)
-    docked, _, _ = driven(pallet, lambda tick: (0.4 if tick < 22 else 0.0, 0.0), 25, pallet=(1.5, 0.0, 0.0))
-    _, path, _ = driven(pallet, (0.4, 0.0), 25)
-    assert docked[0] > 0.7
+    way = 1.5 - LOAD_X
+    ticks = round(way / 0.04) + 2
+    docked, _, _ = driven(pallet, lambda tick: (0.4 * (tick < ticks), 0.0), ticks + 3, pallet=(1.5, 0.0, 0.0))
+    _, path, _ = driven(pallet, (0.4, 0.0), ticks + 3)
+    assert docked[0] > way - 0.1
     assert gap(pallet, path) > 0.0
 
 

@@ -12,14 +12,20 @@ from parley_agents.surroundings import Surroundings
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.routes import build_tables
+from sim.warehouse.settings import read_warehouse
 
 CONFIG = Path(__file__).parents[3] / "config"
+BODIES = read_bodies(CONFIG / "bodies.yaml")
+FRONT = BODIES.forklift.front + BODIES.forks.length  # tips of the forks
+REAR = BODIES.forklift.rear
+OUTLINE = outline_of(BODIES, read_warehouse(CONFIG / "warehouse.yaml").motion.dock_reach)
+WAY_TO_STOP = 1.0 * 0.15 + 1.0**2 / 2  # m from 1 m/s
 
 
 @pytest.fixture(scope="module")
 def surroundings():
     tables = build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
-    return Surroundings(tables, outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7), reaction=0.15, braking=1.0)
+    return Surroundings(tables, OUTLINE, reaction=0.15, braking=1.0)
 
 
 def test_the_outer_wall_lies_ahead_of_a_robot_that_faces_it(surroundings):
@@ -33,11 +39,13 @@ def test_a_robot_that_stands_is_its_outline_and_one_never_heard_of_is_nothing(su
     pose = np.array([15.0, 3.0, 0.0, 0.0])
     assert not len(surroundings.robots(pose, np.array([pose, [np.nan] * 4]), 0))
     met = surroundings.robots(pose, np.array([pose, [17.5, 3.0, math.pi, 0.0]]), 0)
-    assert met[:, 0].min() == pytest.approx(2.5 - 1.05, abs=0.01)
-    assert met[:, 0].max() == pytest.approx(2.5 + 0.35, abs=0.01)
+    assert met[:, 0].min() == pytest.approx(2.5 - FRONT, abs=0.01)
+    assert met[:, 0].max() == pytest.approx(2.5 - REAR, abs=0.01)
 
 
-@pytest.mark.parametrize(("speed", "first", "last"), [(1.0, -0.35, 1.05 + 0.65), (-1.0, -0.35 - 0.65, 1.05)])
+@pytest.mark.parametrize(
+    ("speed", "first", "last"), [(1.0, REAR, FRONT + WAY_TO_STOP), (-1.0, REAR - WAY_TO_STOP, FRONT)]
+)
 def test_a_robot_that_moves_is_everywhere_on_its_way_to_a_stop(surroundings, speed, first, last):
     pose = np.array([15.0, 3.0, 0.0, 0.0])
     met = surroundings.robots(pose, np.array([pose, [16.0, 5.0, 0.0, speed]]), 0)
@@ -48,8 +56,7 @@ def test_a_robot_that_moves_is_everywhere_on_its_way_to_a_stop(surroundings, spe
 def crossing(surroundings, apart, knows_speed):
     """Two robots drive to one crossing at full speed, `apart` m out of step; the smallest gap (m) between them."""
     settings = read_guard(CONFIG / "guard.yaml")
-    outline = outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7)
-    guards = [Guard(settings, outline), Guard(settings, outline)]
+    guards = [Guard(settings, OUTLINE), Guard(settings, OUTLINE)]
     poses = np.array([[4.0, 17.5, 0.0, 0.0], [9.0, 12.5 - apart, math.pi / 2, 0.0]])
     free, smallest = np.full(90, np.inf), np.inf
     for step in range(80):
@@ -68,7 +75,7 @@ def crossing(surroundings, apart, knows_speed):
                 speed - poses[me, 3],
             )
         other = seen_from(surroundings._robot, *_relative(poses))
-        smallest = min(smallest, clearance(other, outline.loaded).min())
+        smallest = min(smallest, clearance(other, OUTLINE.loaded).min())
     return smallest
 
 
@@ -86,5 +93,5 @@ def test_two_robots_that_cross_at_full_speed_do_not_touch(surroundings, apart):
 
 def test_without_knowing_the_others_speed_they_would():
     tables = build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
-    blind = Surroundings(tables, outline_of(read_bodies(CONFIG / "bodies.yaml"), 0.7), reaction=0.15, braking=1.0)
+    blind = Surroundings(tables, OUTLINE, reaction=0.15, braking=1.0)
     assert min(crossing(blind, apart, knows_speed=0.0) for apart in (-0.6, -0.3, 0.0, 0.3, 0.6)) == 0.0

@@ -17,7 +17,7 @@ from sim.warehouse.baselines import make_baseline
 from sim.warehouse.decisions import CLAIM, REORDER
 from sim.warehouse.facts import open_jobs
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, KPIS, NEAR_MISSES
-from sim.warehouse.motion import BLOCKED_TOTAL, TRAVELLED, has_lifted
+from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED, has_lifted
 from sim.warehouse.state import CARRYING, State
 from tests.support.scripted_decisions import CREW
 

@@ -19,14 +19,12 @@ from policy_core.ppo.train import train
 from tests.support.small_fleets import COUNTS, make_contract, make_policy
 from tests.support.training_runs import tiny_settings
 
-PROVENANCE = Provenance(
-    config_digest="0" * 64, env="none", seed=0, frames=0, git_commit="unknown", trained_fleet=COUNTS
-)
+PROVENANCE = Provenance(settings={}, frames=0, git_commit="unknown", trained_fleet=COUNTS)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    write_bundle(tmp_path / "bundle", make_policy(), PROVENANCE)
+    write_bundle(tmp_path / "bundle", make_policy(), 0.5, PROVENANCE)
     return tmp_path / "bundle"
 
 
@@ -50,12 +48,12 @@ def test_the_protocol_changes_with_comm_weights_and_contract_only(bundle: Path, 
     other_actor = make_policy()
     with torch.no_grad():
         other_actor.actors["scout"].encoder.body[0].weight += 1
-    write_bundle(tmp_path / "actor", other_actor, PROVENANCE)
+    write_bundle(tmp_path / "actor", other_actor, 0.5, PROVENANCE)
     assert read_bundle(tmp_path / "actor").protocol_id == first
     other_comm = make_policy()
     with torch.no_grad():
         other_comm.comm[1].head.weight[0, 0] += 1e-6
-    write_bundle(tmp_path / "comm", other_comm, PROVENANCE)
+    write_bundle(tmp_path / "comm", other_comm, 0.5, PROVENANCE)
     assert read_bundle(tmp_path / "comm").protocol_id != first
 
 
@@ -106,7 +104,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     policy = make_policy()
     with torch.no_grad():
         policy.comm[0].head.bias[0] = float("nan")
-    write_bundle(tmp_path / "bundle", policy, PROVENANCE)
+    write_bundle(tmp_path / "bundle", policy, 0.5, PROVENANCE)
     with pytest.raises(BundleError, match=r"'comm.0.head.bias' holds NaN"):
         read_bundle(tmp_path / "bundle")
 
@@ -149,25 +147,25 @@ def test_contracts_with_other_kinds_differ() -> None:
 
 def test_a_bundle_is_written_whole_or_not_at_all(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="exists already"):
-        write_bundle(bundle, make_policy(seed=5), PROVENANCE)
+        write_bundle(bundle, make_policy(seed=5), 0.5, PROVENANCE)
     before = read_bundle(bundle).protocol_id
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
     try:
         with pytest.raises(BundleError, match="cannot be written"):
-            write_bundle(bundle, make_policy(seed=5), PROVENANCE, replace=True)
+            write_bundle(bundle, make_policy(seed=5), 0.5, PROVENANCE, replace=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert read_bundle(bundle).protocol_id == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-    write_bundle(bundle, make_policy(seed=5), PROVENANCE, replace=True)
+    write_bundle(bundle, make_policy(seed=5), 0.5, PROVENANCE, replace=True)
     assert read_bundle(bundle).protocol_id != before
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear reader")
     with pytest.raises(BundleError, match="exists already"):
-        write_bundle(tmp_path, make_policy(), PROVENANCE, replace=True)
+        write_bundle(tmp_path, make_policy(), 0.5, PROVENANCE, replace=True)
     assert (tmp_path / "letter.txt").exists()
 
 

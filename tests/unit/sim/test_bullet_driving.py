@@ -92,7 +92,7 @@ def test_a_parked_robot_wakes_for_a_command_and_for_a_push():
 def test_a_wall_stops_a_robot():
     world = hall(("robot", 16.0, 5.0, 0.0))
     run(world, 6.0, v=1.0, forks=HIGH)
-    tips = 0.5 * BODIES.forklift.length + BODIES.forks.length
+    tips = BODIES.forklift.front + BODIES.forks.length
     assert world.pose("robot").x + tips == pytest.approx(EAST_WALL, abs=0.03)
     assert [(contact.robot, contact.other) for contact in world.contacts()] == [("robot", "wall_3")]
     assert world.contacts()[0].force > 100.0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sim.warehouse import observe
-from sim.warehouse.motion import SKILL_SIZE
 from sim.warehouse.settings import SKUS
+from sim.warehouse.skill import SKILL_SIZE
 from tests.unit.sim.warehouse_world import orders, world
 
 ENV = world(orders((0.0, 200.0, 0, [3, 4]), (0.0, 100.0, 1, [5])))

@@ -15,24 +15,26 @@ from parley_agents.surroundings import NOTHING, Surroundings
 from policy_core.config import ConfigError
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
-from sim.warehouse import motion
+from sim.warehouse import skill, traffic
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.decisions import CLAIM, REROUTE, YIELD
+from sim.warehouse.motion import move
 from sim.warehouse.observe import SECTORS, observe_forklift, sectors_of_scan
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.state import PARKING
+from sim.warehouse.traffic import Fleet
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
 DOCKING_PHASES = (
-    motion.ENTER_PICK,
-    motion.LIFT,
-    motion.LEAVE_PICK,
-    motion.ENTER_DROP,
-    motion.LOWER,
-    motion.LEAVE_DROP,
-    motion.ENTER_HOME,
-    motion.LEAVE_HOME,
+    skill.ENTER_PICK,
+    skill.LIFT,
+    skill.LEAVE_PICK,
+    skill.ENTER_DROP,
+    skill.LOWER,
+    skill.LEAVE_DROP,
+    skill.ENTER_HOME,
+    skill.LEAVE_HOME,
 )
 
 
@@ -70,14 +72,14 @@ class ForkliftBody:
     Args:
         name: the robot's name.
         robots: names of all robots in fleet order: the rows of `others`.
-        home: index of the place where it parks.
+        homes: index of the place where each robot parks, in fleet order [R].
     """
 
     def __init__(
         self,
         name: str,
         robots: tuple[str, ...],
-        home: int,
+        homes: np.ndarray,
         kind: Kind,
         tables: Tables,
         numbers: MotionNumbers,
@@ -89,7 +91,7 @@ class ForkliftBody:
         self.me = robots.index(name)
         self.step = numbers.step  # s between two commands
         self.others = np.zeros((len(robots), 4))  # x, y, yaw, speed in map; NaN: not heard of
-        self._home = home
+        self._homes = homes
         self._tables = tables
         self._numbers = numbers
         self._guard = guard
@@ -118,9 +120,9 @@ class ForkliftBody:
         assert self._skill is not None
         self.observe(0.0)
         self.command(0.0, 0.0)
-        motion.start_job(self._skill, 0, 0, False)
-        motion.give_way(self._skill, self.others[self.me], 0.0, self.others, self.me, self._tables)
-        motion.reroute(self._skill, self.others[self.me], self.others, self.me, self._tables)
+        skill.start_job(self._skill, 0, 0, False)
+        traffic.give_way(self._skill, self.others[self.me], 0.0, self._fleet(), self._tables)
+        traffic.reroute(self._skill, self.others[self.me], self._fleet(), self._tables)
         self._forget()
 
     @property
@@ -136,8 +138,15 @@ class ForkliftBody:
         """
         self.job = self.board.granted.get(self.name)
         pose = self.others[self.me]
+        home = int(self._homes[self.me])
         start = skill_after_restart(
-            pose, self.sensors.fork_height, self.job, is_carrying, self._home, self._tables, self._numbers
+            pose,
+            self.sensors.fork_height,
+            self.job,
+            is_carrying,
+            home,
+            self._tables,
+            self._numbers,
         )
         self._skill, self._is_under_way, self._has_dropped = start
 
@@ -146,7 +155,7 @@ class ForkliftBody:
         assert self._skill is not None, "orient() comes first"
         sheet, pose = self._sheet, self.others[self.me]
         sectors_of_scan(self.sensors.ranges, self.sensors.first_angle, self.sensors.angle_step, self._sectors)
-        load = self.job.sku if self.job is not None and motion.has_lifted(self._skill) else -1
+        load = self.job.sku if self.job is not None and skill.has_lifted(self._skill) else -1
         observe_forklift(
             sheet.vector,
             sheet.candidates,
@@ -175,9 +184,9 @@ class ForkliftBody:
         choice = self._sheet.choice(index)
         pose = self.others[self.me]
         if choice.verb == YIELD:
-            motion.give_way(self._skill, pose, now, self.others, self.me, self._tables)
+            traffic.give_way(self._skill, pose, now, self._fleet(), self._tables)
         elif choice.verb == REROUTE:
-            motion.reroute(self._skill, pose, self.others, self.me, self._tables)
+            traffic.reroute(self._skill, pose, self._fleet(), self._tables)
         elif choice.verb == CLAIM:
             return choice._replace(pick_distance=float(self._sheet.candidates[index, self._pick_distance]))
         return choice
@@ -186,10 +195,10 @@ class ForkliftBody:
         """How the granted job stands: state, so it may be said again."""
         if self._skill is None:
             return Progress()
-        blocked, travelled = float(self._skill[motion.BLOCKED_TOTAL]), float(self._skill[motion.TRAVELLED])
+        blocked, travelled = float(self._skill[skill.BLOCKED_TOTAL]), float(self._skill[skill.TRAVELLED])
         if self.job is None:
             return Progress(NO_JOB, 0, blocked, travelled)
-        phase = DROPPED if self._has_dropped else CARRYING if motion.has_lifted(self._skill) else TO_PICK
+        phase = DROPPED if self._has_dropped else CARRYING if skill.has_lifted(self._skill) else TO_PICK
         return Progress(self.job.serial, phase, blocked, travelled)
 
     def follow(self, board: BoardFacts) -> None:
@@ -210,20 +219,27 @@ class ForkliftBody:
         pose = self.others[self.me]
         if self._skill is None:
             return Command(0.0, 0.0, self._numbers.fork_low, "not oriented")
-        if self.job is not None and not self._is_under_way and motion.can_take_job(self._skill):
-            motion.start_job(self._skill, self.job.origin, self.job.target, False)
+        if self.job is not None and not self._is_under_way and skill.can_take_job(self._skill):
+            skill.start_job(self._skill, self.job.origin, self.job.target, False)
             self._is_under_way = True
-        blocked = self._skill[motion.BLOCKED]
-        v, w, fork = motion.move(
-            self._skill, pose, self.sensors.fork_height, now, self.others, self.me, self._tables, self._numbers
-        )
-        if self._is_under_way and motion.has_dropped(self._skill):
+        blocked = self._skill[skill.BLOCKED]
+        v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, self._fleet(), self._tables, self._numbers)
+        if self._is_under_way and skill.has_dropped(self._skill):
             self._has_dropped = True
         verdict = self._judge(v, w, now, decision_stamp)
-        self._skill[motion.SPEED] = verdict.v
-        if verdict.reason == STOPPED and self._skill[motion.BLOCKED] == 0.0:
+        self._skill[skill.SPEED] = verdict.v
+        if verdict.reason == STOPPED and self._skill[skill.BLOCKED] == 0.0:
             self._wait(blocked, now)
         return Command(verdict.v, verdict.w, fork, verdict.reason)
+
+    def _fleet(self) -> Fleet:
+        """Where all robots are, and where the job board sends them; those without a job go home."""
+        goals = self._homes[: len(self.robots)].astype(np.int32)
+        for row, name in enumerate(self.robots):
+            job = self.board.granted.get(name)
+            if job is not None:
+                goals[row] = job.origin if job.origin >= 0 else job.target
+        return Fleet(self.others, goals, self.me)
 
     def _wait(self, blocked: float, now: float) -> None:
         """The guard sees what the skill does not: count as blocked, and back off if that lasts.
@@ -233,16 +249,16 @@ class ForkliftBody:
             now: s.
         """
         assert self._skill is not None
-        self._skill[motion.BLOCKED] = blocked + self.step
-        self._skill[motion.BLOCKED_TOTAL] += self.step
-        drives = self._skill[motion.PHASE] in (motion.TO_PICK, motion.TO_DROP, motion.TO_HOME)
-        if drives and self._skill[motion.BLOCKED] > self._numbers.resolve_after:
-            motion.give_way(self._skill, self.others[self.me], now, self.others, self.me, self._tables)
+        self._skill[skill.BLOCKED] = blocked + self.step
+        self._skill[skill.BLOCKED_TOTAL] += self.step
+        drives = self._skill[skill.PHASE] in (skill.TO_PICK, skill.TO_DROP, skill.TO_HOME)
+        if drives and self._skill[skill.BLOCKED] > self._numbers.resolve_after:
+            traffic.give_way(self._skill, self.others[self.me], now, self._fleet(), self._tables)
 
     def _judge(self, v: float, w: float, now: float, decision_stamp: float) -> Verdict:
         assert self._skill is not None
         pose, sensors = self.others[self.me], self.sensors
-        phase, is_loaded = int(self._skill[motion.PHASE]), bool(motion.has_lifted(self._skill))
+        phase, is_loaded = int(self._skill[skill.PHASE]), bool(skill.has_lifted(self._skill))
         angles = sensors.first_angle + sensors.angle_step * np.arange(len(sensors.ranges))
         sensed = Sensed(
             sensors.ranges,
@@ -254,25 +270,25 @@ class ForkliftBody:
             decision_stamp,
         )
         pallet = None
-        if phase in (motion.ENTER_PICK, motion.LEAVE_DROP):
-            column = motion.PICK_PLACE if phase == motion.ENTER_PICK else motion.DROP_PLACE
+        if phase in (skill.ENTER_PICK, skill.LEAVE_DROP):
+            column = skill.PICK_PLACE if phase == skill.ENTER_PICK else skill.DROP_PLACE
             pallet = at_place(pose, int(self._skill[column]), self._tables)
         return self._guard.check(v, w, sensed, now, Work(is_loaded, phase in DOCKING_PHASES, pallet))
 
     def _give_up(self) -> None:
         """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
         assert self._skill is not None
-        skill, phase, pick = self._skill, self._skill[motion.PHASE], self._skill[motion.PICK_PLACE]
+        row, phase, pick = self._skill, self._skill[skill.PHASE], self._skill[skill.PICK_PLACE]
         if not self._is_under_way or pick < 0:
             return
-        if phase in (motion.TO_PICK, motion.ALIGN_PICK, motion.LEAVE_HOME):
-            skill[motion.PHASE] = motion.IDLE
-        elif phase == motion.ENTER_PICK:
-            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.LEAVE_DROP, pick
-        elif phase in (motion.LIFT, motion.LEAVE_PICK):
-            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.ENTER_DROP, pick
-        elif phase in (motion.TO_DROP, motion.ALIGN_DROP):
-            skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.TO_DROP, pick
+        if phase in (skill.TO_PICK, skill.ALIGN_PICK, skill.LEAVE_HOME):
+            row[skill.PHASE] = skill.IDLE
+        elif phase == skill.ENTER_PICK:
+            row[skill.PHASE], row[skill.DROP_PLACE] = skill.LEAVE_DROP, pick
+        elif phase in (skill.LIFT, skill.LEAVE_PICK):
+            row[skill.PHASE], row[skill.DROP_PLACE] = skill.ENTER_DROP, pick
+        elif phase in (skill.TO_DROP, skill.ALIGN_DROP):
+            row[skill.PHASE], row[skill.DROP_PLACE] = skill.TO_DROP, pick
 
 
 def forklift_body(
@@ -290,13 +306,11 @@ def forklift_body(
         ConfigError: the floor plan has fewer parking places than the fleet has robots.
     """
     homes = np.flatnonzero(tables.place_type == PARKING)
-    number = robots.index(name)
-    if number >= len(homes):
+    if len(robots) > len(homes):
         raise ConfigError(
-            f"the floor plan parks {len(homes)} robots, {name} is number {number + 1}; add parking places to the plan "
+            f"the floor plan parks {len(homes)} robots, the fleet has {len(robots)}; add parking places to the plan "
             "or take robots out of the fleet manifest."
         )
     outline = outline_of(bodies, numbers.dock_reach)
     surroundings = Surroundings(tables, outline, guard.stopping.reaction, guard.stopping.braking)
-    home = int(homes[number])
-    return ForkliftBody(name, robots, home, kind, tables, numbers, Guard(guard, outline), surroundings)
+    return ForkliftBody(name, robots, homes, kind, tables, numbers, Guard(guard, outline), surroundings)

@@ -25,9 +25,11 @@ class Outline(NamedTuple):
 def outline_of(bodies: Bodies, load_x: float) -> Outline:
     """The outline of a forklift whose load, once lifted, has its centre `load_x` (m) ahead of the robot's."""
     truck, forks, pallet = bodies.forklift, bodies.forks, bodies.pallet
-    half = 0.5 * truck.length
     chassis = np.array(
-        [[-half, half, 0.5 * truck.width], [half, half + forks.length, 0.5 * (forks.spread + forks.width)]]
+        [
+            [truck.rear, truck.front, 0.5 * truck.width],
+            [truck.front, truck.front + forks.length, 0.5 * (forks.spread + forks.width)],
+        ]
     )
     load_half = 0.5 * max(pallet.length, pallet.width)
     load = [load_x - load_half, load_x + load_half, load_half]

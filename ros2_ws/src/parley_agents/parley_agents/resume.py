@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.warehouse import motion
+from sim.warehouse import skill
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 
 ASIDE = 0.25  # m beside the middle line of a place within which a robot counts as docked there
 ASKEW = 0.3  # rad
-PARKED_WITHIN = 0.15  # m from the middle of a parking place
+PAST = 0.15  # m; a robot is no more docked when its centre is so far past the middle of a place
 
 
 class JobFacts(NamedTuple):
@@ -38,14 +38,14 @@ def at_place(pose: np.ndarray, place: int, tables: Tables) -> tuple[float, float
     """A place as seen by the robot: x, y (m) in base_link and the angle (rad) the robot would have to turn by."""
     dx, dy = float(tables.place_x[place] - pose[0]), float(tables.place_y[place] - pose[1])
     cos, sin = math.cos(pose[2]), math.sin(pose[2])
-    return cos * dx + sin * dy, cos * dy - sin * dx, float(motion.wrap(tables.place_yaw[place] - pose[2]))
+    return cos * dx + sin * dy, cos * dy - sin * dx, float(skill.wrap(tables.place_yaw[place] - pose[2]))
 
 
 def docked_place(pose: np.ndarray, tables: Tables) -> int:
     """The place the robot stands in or before, on the straight way in from its approach point; -1 if none."""
     for place in range(len(tables.place_type)):
         ahead, aside, turn = at_place(pose, place, tables)
-        if abs(turn) < ASKEW and abs(aside) < ASIDE and -PARKED_WITHIN < ahead < tables.approach - 0.1:
+        if abs(turn) < ASKEW and abs(aside) < ASIDE and -PAST < ahead < tables.approach - 0.1:
             return place
     return -1
 
@@ -73,33 +73,33 @@ def skill_after_restart(
         tables: of the floor plan.
         numbers: of the move skill.
     """
-    skill = motion.new_skill(home, pose, tables)
+    row = skill.new_skill(home, pose, tables)
     docked = docked_place(pose, tables)
     forks_up = fork_height > 0.5 * (numbers.fork_low + numbers.fork_high)
-    skill[motion.PHASE] = motion.IDLE
+    row[skill.PHASE] = skill.IDLE
     if job is None:
         if docked >= 0:
             is_home = docked == home
-            skill[motion.PHASE] = motion.ENTER_HOME if is_home else motion.LEAVE_DROP
-            skill[motion.DROP_PLACE] = docked
-        return Start(skill, False, False)
-    skill[motion.PICK_PLACE], skill[motion.DROP_PLACE] = job.origin, job.target
+            row[skill.PHASE] = skill.ENTER_HOME if is_home else skill.LEAVE_DROP
+            row[skill.DROP_PLACE] = docked
+        return Start(row, False, False)
+    row[skill.PICK_PLACE], row[skill.DROP_PLACE] = job.origin, job.target
     if is_carrying or (forks_up and docked >= 0 and docked == job.origin):
         if docked == job.target:
-            skill[motion.PHASE] = motion.ENTER_DROP if forks_up else motion.LEAVE_DROP
-            return Start(skill, True, not forks_up)
+            row[skill.PHASE] = skill.ENTER_DROP if forks_up else skill.LEAVE_DROP
+            return Start(row, True, not forks_up)
         if docked >= 0:
-            skill[motion.PICK_PLACE] = docked
-        skill[motion.PHASE] = motion.LEAVE_PICK if docked >= 0 else motion.TO_DROP
-        return Start(skill, True, False)
+            row[skill.PICK_PLACE] = docked
+        row[skill.PHASE] = skill.LEAVE_PICK if docked >= 0 else skill.TO_DROP
+        return Start(row, True, False)
     if docked >= 0 and docked == job.origin:
-        skill[motion.PHASE] = motion.ENTER_PICK
-        return Start(skill, True, False)
+        row[skill.PHASE] = skill.ENTER_PICK
+        return Start(row, True, False)
     if docked == home:
-        skill[motion.PHASE] = motion.PARKED
-        return Start(skill, False, False)
+        row[skill.PHASE] = skill.PARKED
+        return Start(row, False, False)
     if docked >= 0:
-        skill[motion.PHASE], skill[motion.DROP_PLACE] = motion.LEAVE_DROP, docked
-        return Start(skill, False, False)
-    skill[motion.PHASE] = motion.TO_PICK
-    return Start(skill, True, False)
+        row[skill.PHASE], row[skill.DROP_PLACE] = skill.LEAVE_DROP, docked
+        return Start(row, False, False)
+    row[skill.PHASE] = skill.TO_PICK
+    return Start(row, True, False)

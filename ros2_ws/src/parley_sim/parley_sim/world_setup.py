@@ -47,7 +47,7 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
             f"{run.contract}: tick {contract.tick} s is no whole multiple of motion.step {motion.step} s in "
             f"{run.warehouse}; change one of them."
         )
-    robots = _parked(read_fleet(run.fleet, contract), plan, run)
+    robots = _parked(read_fleet(run.fleet, contract), plan, run, motion.dock_reach)
     world = BulletWorld(plan, robots, bodies, run.seed, motion.step, motion.dock_reach)
     return WorldSetup(world, plan, bodies, motion, steps)
 
@@ -70,7 +70,9 @@ def _check_limits(motion: Motion, bodies: Bodies, path: Path) -> None:
         )
 
 
-def _parked(fleet: Fleet, plan: FloorPlan, run: RunSettings) -> list[tuple[str, float, float, float]]:
+def _parked(
+    fleet: Fleet, plan: FloorPlan, run: RunSettings, dock_reach: float
+) -> list[tuple[str, float, float, float]]:
     robots = [agent.name for agent in fleet.agents if agent.kind == "forklift" and agent.backend == "sim"]
     parking = [plan.places[index] for index in plan.of_type("parking")]
     if len(parking) < len(robots):
@@ -78,4 +80,4 @@ def _parked(fleet: Fleet, plan: FloorPlan, run: RunSettings) -> list[tuple[str, 
             f"{run.floorplan} has {len(parking)} parking places, {run.fleet} has {len(robots)} simulated forklifts; "
             "add parking places or take forklifts out of the fleet."
         )
-    return [(name, place.x, place.y, place.yaw) for name, place in zip(robots, parking, strict=False)]
+    return [(name, *place.before(dock_reach)) for name, place in zip(robots, parking, strict=False)]

@@ -33,7 +33,7 @@ def export(
     _write(json_file, result)
     Console().print(
         f"{target}: protocol {manifest.protocol_id}, {manifest.provenance.frames:,} agent frames of "
-        f"{manifest.provenance.env}\nnext: parley verify {target}",
+        f"{manifest.provenance.settings['env']}\nnext: parley verify {target}",
         soft_wrap=True,
     )
 
@@ -66,8 +66,9 @@ def verify(
     _write(json_file, result)
     Console().print(
         f"{bundle}: good. Protocol {manifest.protocol_id}, {result['parameters']:,} parameters, trained on "
-        f"{manifest.provenance.frames:,} agent frames of {manifest.provenance.env}.\nOn board and batched: greatest "
-        f"difference {found.greatest_difference:.1e}, {found.same_choices} of {found.choices} choices equal.",
+        f"{manifest.provenance.frames:,} agent frames of {manifest.provenance.settings.get('env')}.\nOn board and "
+        f"batched: greatest difference {found.greatest_difference:.1e}, {found.same_choices} of {found.choices} "
+        "choices equal.",
         soft_wrap=True,
     )
 

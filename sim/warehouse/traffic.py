@@ -1,0 +1,338 @@
+"""Who is in whose way, and how a stand-off ends: one function set for both simulators and the robot.
+
+Traffic is decentralised: a robot stops when another robot's outline lies in the way it is about to take. A
+stand-off ends by a yield or reroute that the agent decides, or after `resolve_after` by the same means and a rule
+that differs from robot to robot. To let another pass, a robot looks for the nearest free node that lies aside of the
+other's whole way to its goal, and waits there: the push-aside move of Luna and Bekris (Push and Swap: Fast
+Cooperative Path-Finding with Completeness Guarantees, IJCAI 2011), decided by the robot alone. Every robot knows the
+others' poses from shared localisation, and their goals from the job board.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from sim.warehouse.routes import Tables
+from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.skill import (
+    BACKING,
+    BLOCKED,
+    BLOCKER,
+    DETOUR,
+    HERE,
+    HOLD_UNTIL,
+    LET_PASS,
+    NODE,
+    WAIT_UNTIL,
+    goal_node,
+    nearest_node,
+    wrap,
+)
+from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR, room, turn_to
+
+TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, farther robots are never met by turning
+FORESIGHT = 0.9  # s
+OUTLINE_POINTS = 12
+BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
+APART = 1.5  # m between a node and any robot that stands clear of it
+ASIDE = 1.45  # m between a robot's way and another that turns on the spot beside it
+LOOK_OUT = 12.0  # m; robots farther away are not waited for
+TIGHT_APART, TIGHT_ASIDE = 1.2, 1.0  # m, the same where there is no such room
+FARTHEST_ASIDE = 14.0  # m to drive at most to let another pass
+LONGEST_WAIT = 25.0  # s
+CLEAR_AHEAD = 10  # nodes of a way that are looked at for robots
+LONGEST_WAY = 40  # nodes of another's way that are looked at
+
+
+class Fleet(NamedTuple):
+    """What a robot knows of all R robots, itself included."""
+
+    pose: np.ndarray  # [R, 4] float64: x, y (m), yaw (rad), speed (m/s) in map; x is NaN for one nobody has heard of
+    goal: np.ndarray  # [R] int32: the place each heads for, -1 if unknown
+    me: int  # own row
+
+
+@njit(cache=True)
+def note_blocker(skill: np.ndarray, blocker: int, numbers: MotionNumbers) -> None:
+    """Count the time (s) a robot has been blocked without a break."""
+    skill[BLOCKER] = blocker
+    skill[BLOCKED] = skill[BLOCKED] + numbers.step if blocker >= 0 else 0.0
+
+
+@njit(cache=True)
+def outline(pose: np.ndarray, point: int, ahead: float) -> tuple[float, float]:
+    """One of twelve points on a robot's outline, in map (m): five along each side, and the middles of front and rear.
+
+    The front is moved forward by `ahead` (m), to cover where the robot will be.
+    """
+    front = FRONT + ahead
+    if point < 10:
+        along = front - (front + REAR) * (point // 2) / 4
+        aside = HALF_WIDTH if point % 2 == 0 else -HALF_WIDTH
+    else:
+        along = front if point == 10 else -REAR
+        aside = 0.0
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    return pose[0] + along * c - aside * s, pose[1] + along * s + aside * c
+
+
+@njit(cache=True)
+def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> tuple[int, float]:
+    """The nearest robot whose outline lies in the strip ahead, and the free metres before it.
+
+    Returns:
+        Row of the robot that stands within `lookahead` of the front (-1 if none), and the free way (m, 99 if clear).
+    """
+    backwards = abs(wrap(heading - pose[2])) > 1.6
+    front = REAR if backwards else FRONT
+    c, s = math.cos(heading), math.sin(heading)
+    blocker, free = -1, 99.0
+    for other in range(len(fleet.pose)):
+        at = fleet.pose[other]
+        if other == fleet.me or math.isnan(at[0]) or abs(at[0] - pose[0]) > 6.0 or abs(at[1] - pose[1]) > 6.0:
+            continue
+        # Of two robots about to cross, the later one in the fleet looks where the earlier one will be.
+        foresight = FORESIGHT * max(at[3], 0.0) if other < fleet.me else 0.0
+        for point in range(OUTLINE_POINTS):
+            x, y = outline(at, point, foresight)
+            ahead = (x - pose[0]) * c + (y - pose[1]) * s - front
+            aside = -(x - pose[0]) * s + (y - pose[1]) * c
+            margin = 0.15 if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
+            if ahead > -0.6 and abs(aside) < HALF_WIDTH + margin and ahead < free:
+                free = max(ahead, 0.0)
+                if ahead < lookahead:
+                    blocker = other
+    return blocker, free
+
+
+@njit(cache=True)
+def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
+    """A robot that this one would come too close to while turning on the spot by `sweep` (rad), -1 if none."""
+    steps = 1 + int(abs(sweep) / TURN_STEP)
+    for other in range(len(fleet.pose)):
+        at = fleet.pose[other]
+        if other == fleet.me or not math.hypot(at[0] - pose[0], at[1] - pose[1]) < TURN_REACH:  # NaN is out of reach
+            continue
+        for point in range(OUTLINE_POINTS):
+            x, y = outline(at, point, 0.0)
+            x, y = x - pose[0], y - pose[1]
+            now = gap_to_body(x, y, pose[2])
+            for step in range(1, steps + 1):
+                gap = gap_to_body(x, y, pose[2] + sweep * step / steps)
+                if gap < TURN_MARGIN and gap < now - 1e-6:
+                    return other
+    return -1
+
+
+@njit(cache=True)
+def gap_to_body(x: float, y: float, yaw: float) -> float:
+    """Metres from a point, seen from a robot's centre along the map's axes, to that robot's body; 0 inside."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    along, aside = x * c + y * s, abs(y * c - x * s)
+    return math.hypot(max(along - FRONT, -REAR - along, 0.0), max(aside - HALF_WIDTH, 0.0))
+
+
+@njit(cache=True)
+def resolve(
+    skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
+) -> None:
+    """The rule that ends a stand-off when no agent does: robots wait different times, then go round or give way."""
+    patience = numbers.resolve_after + 2.0 * fleet.me
+    if skill[BLOCKED] < (patience if skill[LET_PASS] < 0 else numbers.give_way_after):
+        return
+    if not reroute(skill, pose, fleet, tables):
+        give_way(skill, pose, now, fleet, tables)
+
+
+@njit(cache=True)
+def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -> bool:
+    """Pass the blocker by another way: the free neighbouring node from which the goal is nearest."""
+    goal = goal_node(skill, tables)
+    if goal < 0:
+        return False
+    blocked_node = int(skill[NODE])
+    here = nearest_node(pose, tables)
+    best, cost = -1, np.inf
+    for option in tables.neighbours[here]:
+        if option < 0 or option == blocked_node or not _is_free(option, APART, fleet, tables):
+            continue
+        if not _is_way_free(option, goal, APART, fleet, tables):
+            continue
+        heading = math.atan2(tables.node_y[option] - pose[1], tables.node_x[option] - pose[0])
+        if tables.distance[option, goal] < cost and in_turn(pose, turn_to(pose, heading, tables), fleet) < 0:
+            best, cost = option, tables.distance[option, goal]
+    if best < 0:
+        return False
+    skill[NODE] = skill[DETOUR] = best
+    skill[LET_PASS] = -1
+    skill[BLOCKED] = 0.0
+    return True
+
+
+@njit(cache=True)
+def give_way(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables) -> None:
+    """Go aside and let the blocker pass; where there is no way aside, back off straight, the way it came."""
+    if not _go_aside(skill, pose, now, fleet, tables):
+        skill[BACKING] = _shift(pose, fleet, tables)
+    skill[BLOCKED] = 0.0
+
+
+@njit(cache=True)
+def _go_aside(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables) -> bool:
+    """Make the nearest free node aside of the blocker's way the next one to drive to."""
+    blocker = int(skill[BLOCKER])
+    if blocker < 0 or math.isnan(fleet.pose[blocker, 0]):
+        return False
+    here = nearest_node(pose, tables)
+    best = _nearest_aside(here, way_of(blocker, fleet, tables), ASIDE, APART, fleet, tables)
+    if best < 0:
+        best = _nearest_aside(here, way_of(blocker, fleet, tables), TIGHT_ASIDE, TIGHT_APART, fleet, tables)
+    if best < 0:
+        return False
+    skill[LET_PASS], skill[WAIT_UNTIL] = blocker, now + LONGEST_WAIT
+    skill[DETOUR] = best
+    skill[NODE] = tables.next_node[here, best]
+    heading = math.atan2(tables.node_y[int(skill[NODE])] - pose[1], tables.node_x[int(skill[NODE])] - pose[0])
+    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0:
+        skill[BACKING] = _shift(pose, fleet, tables)
+    return True
+
+
+@njit(cache=True)
+def _nearest_aside(here: int, way: np.ndarray, aside: float, apart: float, fleet: Fleet, tables: Tables) -> int:
+    """The nearest node `aside` (m) of a way that is reached without coming `apart` (m) near a robot; -1 if none."""
+    best, cost = -1, FARTHEST_ASIDE
+    for node in range(len(tables.node_x)):
+        if node == here or tables.distance[here, node] >= cost or _gap(node, way, tables) < aside:
+            continue
+        if _is_way_free(here, node, apart, fleet, tables):
+            best, cost = node, tables.distance[here, node]
+    return best
+
+
+@njit(cache=True)
+def way_of(robot: int, fleet: Fleet, tables: Tables) -> np.ndarray:
+    """The nodes [n] a robot still has to pass to its goal, from where it is."""
+    here = nearest_node(fleet.pose[robot], tables)
+    place = fleet.goal[robot]
+    return way_between(here, here if place < 0 else tables.place_node[place], tables)
+
+
+@njit(cache=True)
+def way_between(start: int, goal: int, tables: Tables) -> np.ndarray:
+    """The nodes [n] from start to goal, both included; its first `LONGEST_WAY`."""
+    way = np.zeros(LONGEST_WAY, np.int64)
+    way[0] = start
+    count = 1
+    while count < LONGEST_WAY and way[count - 1] != goal:
+        way[count] = tables.next_node[way[count - 1], goal]
+        count += 1
+    return way[:count]
+
+
+@njit(cache=True)
+def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet, tables: Tables) -> bool:
+    """Whether a robot at a node shall stay there until another has come out of the lane that lies ahead.
+
+    It stays where it stands aside of the other's way, if one step on it would not, and if further on both would meet
+    head-on. Of two that could both wait, the later one in the fleet does; nobody waits longer than `LONGEST_WAIT`.
+    """
+    mine = way_between(node, goal, tables)
+    for other in range(len(fleet.pose)):
+        at = fleet.pose[other]
+        if other == fleet.me or not math.hypot(at[0] - tables.node_x[node], at[1] - tables.node_y[node]) < LOOK_OUT:
+            continue
+        way = way_of(other, fleet, tables)
+        if len(mine) < 2 or _gap(node, way, tables) < ASIDE or _gap(mine[1], way, tables) >= ASIDE:
+            continue
+        if not _meets_head_on(mine, way) or (fleet.me < other and _gap(way[0], mine, tables) >= ASIDE):
+            continue
+        if int(skill[LET_PASS]) != other:
+            skill[LET_PASS], skill[WAIT_UNTIL] = other, now + LONGEST_WAIT
+        if now < skill[WAIT_UNTIL]:
+            return True
+    skill[LET_PASS] = -1
+    return False
+
+
+@njit(cache=True)
+def _meets_head_on(mine: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two ways pass one link between nodes in opposite directions."""
+    for step in range(len(mine) - 1):
+        for their in range(len(other) - 1):
+            if mine[step] == other[their + 1] and mine[step + 1] == other[their]:
+                return True
+    return False
+
+
+@njit(cache=True)
+def back_off(
+    skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
+) -> tuple[float, float]:
+    """Reverse (or creep ahead) until the distance is done or something stands there; speed (m/s), yaw rate (rad/s)."""
+    direction = math.copysign(1.0, skill[BACKING])
+    skill[BACKING] -= direction * min(BACK_SPEED * numbers.step, abs(skill[BACKING]))
+    if skill[BACKING] == 0.0 or not _has_room(pose, direction > 0, fleet, tables):
+        skill[BACKING] = 0.0
+        skill[HERE] = skill[NODE] = nearest_node(pose, tables)
+        if skill[LET_PASS] < 0:
+            skill[HOLD_UNTIL] = now + BACK_HOLD
+            skill[DETOUR] = -1
+        return 0.0, 0.0
+    return -direction * BACK_SPEED, 0.0
+
+
+@njit(cache=True)
+def _shift(pose: np.ndarray, fleet: Fleet, tables: Tables) -> float:
+    """How far (m) to back off straight; negative, ahead, where only that way is free."""
+    if not _has_room(pose, True, fleet, tables) and _has_room(pose, False, fleet, tables):
+        return -BACK_OFF
+    return BACK_OFF
+
+
+@njit(cache=True)
+def _has_room(pose: np.ndarray, is_backwards: bool, fleet: Fleet, tables: Tables) -> bool:
+    """Whether neither a robot nor anything that stands is close behind (or ahead)."""
+    heading, reach = (pose[2] + math.pi, REAR + 0.1) if is_backwards else (pose[2], FRONT + 0.1)
+    blocker, _ = in_way(pose, heading, fleet, 0.3)
+    return (
+        blocker < 0
+        and room(pose[0] + reach * math.cos(heading), pose[1] + reach * math.sin(heading), tables) >= HALF_WIDTH
+    )
+
+
+@njit(cache=True)
+def _gap(node: int, way: np.ndarray, tables: Tables) -> float:
+    """Metres from a node to the nearest node of a way [n]."""
+    best = np.inf
+    for step in way:
+        best = min(
+            best, math.hypot(tables.node_x[node] - tables.node_x[step], tables.node_y[node] - tables.node_y[step])
+        )
+    return best
+
+
+@njit(cache=True)
+def _is_free(node: int, apart: float, fleet: Fleet, tables: Tables) -> bool:
+    for other in range(len(fleet.pose)):
+        if other == fleet.me or math.isnan(fleet.pose[other, 0]):
+            continue
+        if math.hypot(tables.node_x[node] - fleet.pose[other, 0], tables.node_y[node] - fleet.pose[other, 1]) < apart:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _is_way_free(start: int, end: int, apart: float, fleet: Fleet, tables: Tables) -> bool:
+    """Whether no robot stands on the way from `start`, itself left out, to `end`, as far as it is looked at."""
+    node, looked_at = start, 0
+    while node != end and looked_at < CLEAR_AHEAD:
+        node = tables.next_node[node, end]
+        if not _is_free(node, apart, fleet, tables):
+            return False
+        looked_at += 1
+    return True

@@ -1,0 +1,249 @@
+"""Robots that meet: who sees whom, who waits, who goes aside, and that all of them arrive without a touch."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.fast.fleet import outline_gap
+from sim.warehouse import skill as sk
+from sim.warehouse import traffic
+from sim.warehouse.bodies import read_bodies
+from sim.warehouse.floorplan import Box, FloorPlan, Place
+from sim.warehouse.motion import move
+from sim.warehouse.routes import Tables, build_tables
+from sim.warehouse.settings import read_warehouse
+from sim.warehouse.traffic import FRONT, HALF_WIDTH, LONGEST_WAIT, REAR, Fleet
+
+CONFIG = Path(__file__).parents[3] / "config"
+BODIES = read_bodies(CONFIG / "bodies.yaml")
+NUMBERS = read_warehouse(CONFIG / "warehouse.yaml").motion_numbers()
+UNHEARD = (math.nan,) * 4
+
+
+def tables_of(size: tuple[float, float], places: list[tuple[float, float, float]], *walls: Box) -> Tables:
+    parking = tuple(Place(name=f"p{n}", type="parking", x=x, y=y, yaw=yaw) for n, (x, y, yaw) in enumerate(places))
+    return build_tables(FloorPlan(name="floor", size=size, lattice=2.0, boxes=walls, places=parking))
+
+
+@pytest.fixture(scope="module")
+def corridor() -> Tables:
+    # Rooms of 3 x 3 nodes, x 1 .. 5 and 15 .. 19, joined by one lane of four nodes at y = 3. Places 0 .. 2 lie in the
+    # west, 3 .. 5 in the east, south to north.
+    places = [(x, y, yaw) for x, yaw in ((0.7, math.pi), (19.3, 0.0)) for y in (1.0, 3.0, 5.0)]
+    walls = [Box(kind="wall", x=10.0, y=y, length=8.0, width=2.0) for y in (1.0, 5.0)]
+    return tables_of((20.0, 6.0), places, *walls)
+
+
+@pytest.fixture(scope="module")
+def room() -> Tables:
+    # 7 x 7 nodes, two places on each side: 0, 1 west; 2, 3 east; 4, 5 south; 6, 7 north.
+    west_east = [(x, y, yaw) for x, yaw in ((0.7, math.pi), (13.3, 0.0)) for y in (5.0, 9.0)]
+    return tables_of((14.0, 14.0), west_east + [(y, x, math.pi / 2 - yaw) for x, y, yaw in west_east])
+
+
+def spot(tables: Tables, node: int, yaw: float = 0.0) -> tuple[float, ...]:
+    return float(tables.node_x[node]), float(tables.node_y[node]), yaw, 0.0
+
+
+def fleet_of(me: int, *poses: tuple[float, ...], goals: tuple[int, ...] = ()) -> Fleet:
+    return Fleet(np.array(poses, float), np.array(goals or (-1,) * len(poses), np.int32), me)
+
+
+def driving(tables: Tables, fleet: Fleet) -> np.ndarray:
+    """A robot under way to its goal, at the node nearest to it."""
+    row = sk.new_skill(fleet.goal[fleet.me], fleet.pose[fleet.me], tables)
+    row[sk.PHASE] = sk.TO_HOME
+    return row
+
+
+def waits(tables: Tables, fleet: Fleet, *times: float) -> list[bool]:
+    """Whether the robot, at the node where it stands, stays there at each of the times (s)."""
+    row, pose = driving(tables, fleet), fleet.pose[fleet.me]
+    return [move(row, pose, 0.0, now, fleet, tables, NUMBERS)[:2] == (0.0, 0.0) for now in times]
+
+
+class Yard:
+    """Robots on the way to the places they park at, each moved exactly as its skill commands."""
+
+    def __init__(self, tables: Tables, poses: list[tuple[float, ...]], goals: list[int]) -> None:
+        self.tables, self.pose, self.goal = tables, np.array(poses, float), np.array(goals, np.int32)
+        self.fleets = [Fleet(self.pose, self.goal, me) for me in range(len(goals))]
+        self.skill = np.array([driving(tables, fleet) for fleet in self.fleets])
+        self.now, self.gap = 0.0, math.inf  # s; m, the smallest between two outlines so far
+        self.stood = np.zeros((2, len(goals)))  # s each robot has waited for another: at present, and at most
+
+    def step(self) -> None:
+        rows, dt, low = zip(self.skill, self.pose, self.fleets, strict=True), NUMBERS.step, NUMBERS.fork_low
+        sent = [move(row, at, low, self.now, fleet, self.tables, NUMBERS)[:2] for row, at, fleet in rows]
+        for pose, (v, w) in zip(self.pose, sent, strict=True):
+            pose[2], pose[3] = sk.wrap(pose[2] + w * dt), v
+            pose[:2] += v * math.cos(pose[2]) * dt, v * math.sin(pose[2]) * dt
+        self.now += dt
+        self.gap = min([self.gap, *(outline_gap(one, other) for one, other in permutations(self.pose, 2))])
+        waits = (self.skill[:, sk.LET_PASS] >= 0) & (np.array(sent) == 0.0).all(1)
+        self.stood[0] = np.where(waits, self.stood[0] + dt, 0.0)
+        self.stood[1] = self.stood.max(0)
+
+    def all_arrive_within(self, seconds: float) -> bool:
+        while self.now < seconds and (self.skill[:, sk.PHASE] != sk.PARKED).any():
+            self.step()
+        parked = np.array([sk.parked_pose(goal, self.tables, NUMBERS) for goal in self.goal])
+        return self.now < seconds and np.allclose(self.pose[:, :2], parked[:, :2], atol=0.06)
+
+
+def test_the_outline_covers_the_bodies_with_less_than_a_hand_to_spare() -> None:
+    truck, forks, pallet = BODIES.forklift, BODIES.forks, BODIES.pallet
+    front = max(truck.front + forks.length, NUMBERS.dock_reach + pallet.length / 2)
+    assert 0.0 <= FRONT - front < 0.1
+    assert 0.0 <= REAR + truck.rear < 0.1
+    assert 0.0 <= HALF_WIDTH - max(truck.width, pallet.width, forks.spread + forks.width) / 2 < 0.1
+
+
+def test_a_turn_waits_for_what_the_forks_would_sweep_over_and_for_nothing_on_the_other_side(room: Tables) -> None:
+    # The other's rear left corner lies ahead on the right, as far off as the forks reach, clear of the rear's sweep.
+    x, y = HALF_WIDTH + 0.14, -HALF_WIDTH - 0.2
+    assert math.hypot(x, y) < FRONT
+    fleet = fleet_of(0, (7.0, 7.0, 0.0, 0.0), (7.0 + x + REAR, 7.0 + y - HALF_WIDTH, 0.0, 0.0), UNHEARD, goals=(0,) * 3)
+    for sweep, ahead, seen in ((-math.pi / 2, 5.0, 1), (math.pi / 2, 9.0, -1)):
+        assert traffic.in_turn(fleet.pose[0], sweep, fleet) == seen
+        row = driving(room, fleet)
+        row[sk.NODE] = sk.nearest_node(np.array([7.0, ahead]), room)
+        turns = move(row, fleet.pose[0], 0.0, 0.0, fleet, room, NUMBERS)[1] != 0.0
+        assert (turns, row[sk.BLOCKER]) == (seen < 0, seen)
+
+
+def test_a_turn_does_not_see_what_stands_beside_the_body_unless_it_comes_nearer() -> None:
+    fleet = fleet_of(1, (0.0, 2 * HALF_WIDTH + 0.3, 0.0, 0.0), (0.0,) * 4)
+    assert [traffic.in_turn(fleet.pose[1], sweep, fleet) for sweep in (0.2, math.pi / 2)] == [-1, 0]
+    # Already too close to the left of the forks: turning away to the right is free.
+    fleet = fleet_of(0, (0.0,) * 4, (FRONT - 0.05, HALF_WIDTH + FRONT + 0.01, -math.pi / 2, 0.0))
+    assert [traffic.in_turn(fleet.pose[0], sweep, fleet) for sweep in (-0.1, -0.7, 0.3)] == [-1, -1, 1]
+
+
+def test_the_nearest_robot_ahead_is_in_the_way_and_unheard_or_aside_ones_are_not() -> None:
+    me, aside = (5.0, 5.0, 0.0, 0.0), (7.5, 5.0 + 2 * HALF_WIDTH + 0.2, 0.0, 0.0)
+    fleet = fleet_of(2, UNHEARD, (9.5, 5.0, 0.0, 0.0), me, aside, (8.0, 5.0, 0.0, 0.0), UNHEARD)
+    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
+    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 1.0) == (-1, pytest.approx(3.0 - REAR - FRONT))
+    fleet.pose[4, 0] = 2.0  # now it stands behind, the front towards the rear
+    assert traffic.in_way(fleet.pose[2], math.pi, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
+    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 9.0) == (1, pytest.approx(4.5 - REAR - FRONT))
+
+
+def test_ways_follow_the_routes_and_end_at_the_goal(corridor: Tables) -> None:
+    for start in range(len(corridor.node_x)):
+        for goal, end in enumerate(corridor.place_node):
+            way = traffic.way_between(start, end, corridor).tolist()
+            assert (way[0], way[-1]) == (start, end)
+            assert way[1:] == [corridor.next_node[node, end] for node in way[:-1]]
+            at = (corridor.node_x[start] + 0.3, corridor.node_y[start] - 0.2, 1.0, 0.0)
+            assert traffic.way_of(0, fleet_of(1, at, UNHEARD, goals=(goal, -1)), corridor).tolist() == way
+    assert len(traffic.way_of(0, fleet_of(0, (11.0, 3.0, 0.0, 0.0)), corridor)) == 1  # no goal known: it stays
+
+
+def test_who_stands_aside_of_a_lane_waits_for_who_is_in_it_and_of_two_aside_the_later_one(corridor: Tables) -> None:
+    west, east, inside = (5.0, 5.0, 0.0, 0.0), (15.0, 1.0, 0.0, 0.0), (11.0, 3.0, math.pi, 0.0)
+    fleet = fleet_of(0, west, inside, goals=(4, 1))
+    assert waits(corridor, fleet, 10.0, 9.9 + LONGEST_WAIT, 10.0 + LONGEST_WAIT) == [True, True, False]
+    assert waits(corridor, fleet._replace(me=1), 10.0) == [False]
+    for fleet in (fleet_of(0, west, east, goals=(4, 1)), fleet_of(0, east, west, goals=(1, 4))):
+        assert waits(corridor, fleet, 0.0) == [False]
+        assert waits(corridor, fleet._replace(me=1), 0.0) == [True]
+
+
+def test_robots_that_go_the_same_way_never_wait_for_each_other(corridor: Tables) -> None:
+    for here in np.flatnonzero(corridor.node_x < 6.0):
+        for there in np.flatnonzero(corridor.node_x < 14.0):
+            for goal in (3, 4, 5):
+                fleet = fleet_of(1, spot(corridor, there), spot(corridor, here), goals=(goal, 4))
+                row = driving(corridor, fleet)
+                move(row, fleet.pose[1], 0.0, 0.0, fleet, corridor, NUMBERS)
+                assert row[sk.LET_PASS] == -1
+
+
+def test_a_robot_waits_beside_the_lane_until_the_other_has_come_out_of_it(corridor: Tables) -> None:
+    yard = Yard(corridor, [(5.0, 5.0, -math.pi / 2, 0.0), (13.0, 3.0, math.pi, 0.0)], [4, 0])
+    while yard.pose[0, 0] < 6.0 and yard.now < 60.0:
+        yard.step()
+        assert yard.skill[1, sk.BLOCKED_TOTAL] == 0.0
+    assert yard.pose[1, 0] < 5.0 and yard.stood[1, 0] > 4.0  # the other has left the lane
+    assert yard.all_arrive_within(60.0)
+
+
+def test_a_robot_stops_waiting_for_one_that_never_comes(corridor: Tables) -> None:
+    yard = Yard(corridor, [(5.0, 5.0, -math.pi / 2, 0.0), (11.0, 3.0, math.pi, 0.0)], [4, 1])
+    yard.skill[1, sk.HOLD_UNTIL] = math.inf  # it broke down in the lane
+    while yard.pose[0, 1] > 4.0 and yard.now < 2 * LONGEST_WAIT:
+        yard.step()
+    assert LONGEST_WAIT < yard.now < LONGEST_WAIT + 5.0
+
+
+def test_a_robot_that_gives_way_in_a_lane_goes_back_into_the_room_and_arrives_after_the_other(corridor: Tables) -> None:
+    yard = Yard(corridor, [(7.0, 3.0, 0.0, 0.0), (9.5, 3.0, math.pi, 0.0)], [4, 1])
+    row = yard.skill[0]
+    while row[sk.BLOCKER] != 1 and yard.now < 5.0:
+        yard.step()
+    traffic.give_way(row, yard.pose[0], yard.now, yard.fleets[0], corridor)
+    aside, way = spot(corridor, int(row[sk.DETOUR])), traffic.way_of(1, yard.fleets[0], corridor)
+    assert row[sk.LET_PASS] == 1 and aside[0] < 6.0
+    assert min(math.dist(aside[:2], spot(corridor, node)[:2]) for node in way) >= traffic.ASIDE
+    while yard.skill[1, sk.PHASE] != sk.PARKED and yard.now < 90.0:
+        yard.step()
+        assert yard.pose[0, 0] < 10.0
+    assert yard.all_arrive_within(120.0) and yard.gap > 0.0
+
+
+def test_a_robot_that_knows_of_no_way_aside_backs_off_straight(corridor: Tables) -> None:
+    fleet = fleet_of(0, (9.0, 3.0, 0.0, 0.0), UNHEARD, goals=(4, -1))
+    row = driving(corridor, fleet)
+    row[sk.BLOCKER] = 1
+    traffic.give_way(row, fleet.pose[0], 0.0, fleet, corridor)
+    assert (row[sk.BACKING], row[sk.LET_PASS], row[sk.DETOUR]) == (traffic.BACK_OFF, -1, -1)
+
+
+def test_a_robot_only_goes_round_by_a_way_that_is_free_of_robots(room: Tables) -> None:
+    rng, taken = np.random.default_rng(5), 0
+    for _ in range(300):
+        goal, (here, *others) = int(rng.integers(8)), rng.integers(len(room.node_x), size=5)
+        end = room.place_node[goal]
+        ahead = room.next_node[here, end]
+        poses = [spot(room, node, rng.uniform(-3.0, 3.0)) for node in (int(here), int(ahead), *others)]
+        fleet = fleet_of(0, *poses, UNHEARD, goals=(goal,) * 7)
+        row = driving(room, fleet)
+        row[sk.NODE] = ahead
+        before = row.copy()
+        if not traffic.reroute(row, fleet.pose[0], fleet, room):
+            np.testing.assert_array_equal(row, before)
+            continue
+        taken += 1
+        assert row[sk.DETOUR] == row[sk.NODE] != ahead and row[sk.NODE] in room.neighbours[here]
+        way = traffic.way_between(int(row[sk.NODE]), end, room)[: traffic.CLEAR_AHEAD + 1]
+        assert min(math.dist(spot(room, node)[:2], at[:2]) for node in way for at in poses[1:]) >= traffic.APART
+    assert 20 < taken < 280
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_robots_swap_sides_through_one_lane_without_a_touch(corridor: Tables, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ends = (np.flatnonzero(corridor.node_x < 6.0), np.flatnonzero(corridor.node_x > 14.0))
+    poses = [spot(corridor, rng.choice(end), rng.integers(4) * math.pi / 2) for end in ends]
+    goals, order = (rng.integers(3, 6), rng.integers(3)), rng.permutation(2)
+    yard = Yard(corridor, [poses[robot] for robot in order], [goals[robot] for robot in order])
+    assert yard.all_arrive_within(120.0) and yard.gap > 0.0
+    assert yard.stood[1].max() < LONGEST_WAIT + 2 * NUMBERS.step
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("seed", range(20))
+def test_robots_that_cross_in_a_room_all_arrive_without_a_touch(room: Tables, seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    across = [side + rng.permutation(2) for side in (2, 0, 6, 4)]  # two places on the side across from each side
+    starts = rng.permutation(8)[:count]
+    poses = [spot(room, room.place_node[start], rng.uniform(-math.pi, math.pi)) for start in starts]
+    yard = Yard(room, poses, [int(np.concatenate(across)[start]) for start in starts])
+    assert yard.all_arrive_within(90.0) and yard.gap > 0.0
