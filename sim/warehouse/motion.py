@@ -144,7 +144,7 @@ def _drive(
     note_blocker(skill, blocker, numbers)
     if blocker >= 0:
         resolve(skill, pose, now, fleet, tables, numbers)
-        return 0.0, _turn(error, numbers)
+        return 0.0, _turn(error, numbers) if in_turn(pose, error, fleet) < 0 else 0.0
     next_turn = _turn_after(skill, node, wanted, goal, tables)
     end = gap if (will_stop or next_turn > 0.6) else gap + 1.0
     brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(end - 0.05, 0.0)) + 0.05

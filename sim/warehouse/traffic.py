@@ -35,6 +35,7 @@ from sim.warehouse.skill import (
 from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR, room, turn_to
 
 TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, farther robots are never met by turning
+BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
 OUTLINE_POINTS = 12
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
@@ -101,7 +102,7 @@ def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> 
             x, y = outline(at, point, foresight)
             ahead = (x - pose[0]) * c + (y - pose[1]) * s - front
             aside = -(x - pose[0]) * s + (y - pose[1]) * c
-            margin = 0.15 if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
+            margin = BESIDE if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
             if ahead > -0.6 and abs(aside) < HALF_WIDTH + margin and ahead < free:
                 free = max(ahead, 0.0)
                 if ahead < lookahead:
@@ -123,7 +124,9 @@ def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
             now = gap_to_body(x, y, pose[2])
             for step in range(1, steps + 1):
                 gap = gap_to_body(x, y, pose[2] + sweep * step / steps)
-                if gap < TURN_MARGIN and gap < now - 1e-6:
+                # Of two that begin to turn at once, the later one in the fleet keeps room for the other's first step.
+                margin = 2 * TURN_MARGIN if step == 1 and other < fleet.me else TURN_MARGIN
+                if gap < margin and gap < now - 1e-6:
                     return other
     return -1
 
@@ -251,10 +254,10 @@ def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet,
             continue
         if not _meets_head_on(mine, way) or (fleet.me < other and _gap(way[0], mine, tables) >= ASIDE):
             continue
-        if int(skill[LET_PASS]) != other:
-            skill[LET_PASS], skill[WAIT_UNTIL] = other, now + LONGEST_WAIT
-        if now < skill[WAIT_UNTIL]:
-            return True
+        if skill[LET_PASS] < 0:
+            skill[WAIT_UNTIL] = now + LONGEST_WAIT
+        skill[LET_PASS] = other
+        return now < skill[WAIT_UNTIL]
     skill[LET_PASS] = -1
     return False
 

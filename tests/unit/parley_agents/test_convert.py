@@ -197,7 +197,7 @@ def test_an_answer_is_read_by_name_and_must_be_whole():
 
 
 def test_a_decision_says_what_was_chosen_and_how_the_job_stands():
-    ros = convert.decision("a", 3, 3.0, Choice(1, 77, 12.5), Progress(5, 2, 1.5, 100.0), 2)
+    ros = convert.decision("a", 3, 3.0, Choice(4, 1, 77, 12.5), Progress(5, 2, 1.5, 100.0), 2)
     assert (ros.sender, ros.tick, ros.verb, ros.subject, ros.pick_distance) == ("a", 3, 1, 77, 12.5)
     assert (ros.job, ros.phase, ros.blocked, ros.travelled, ros.rounds_complete) == (5, 2, 1.5, 100.0, 2)
 

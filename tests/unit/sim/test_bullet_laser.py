@@ -36,12 +36,13 @@ def test_turns_with_the_robot():
 
 
 def test_sees_other_robots_and_pallets():
-    world = hall(("robot", 5.0, 5.0, 0.0), ("other", 5.0, 2.0, 0.0), bodies=EXACT)
+    middle = 0.5 * (BODIES.forklift.front + BODIES.forklift.rear)  # of the chassis
+    world = hall(("robot", 5.0, 5.0, 0.0), ("other", 5.0 - middle, 2.0, 0.0), bodies=EXACT)
     world.add_pallet(1, 8.0, 5.0, 0.0, 0)
     run(world, 0.5)
     ranges = world.scans()[0]
     assert ranges[towards(0.0)] == pytest.approx(2.7, abs=0.02)
-    assert ranges[towards(-math.pi / 2)] == pytest.approx(3.0 - 0.3, abs=0.02)
+    assert ranges[towards(-math.pi / 2)] == pytest.approx(3.0 - BODIES.forklift.width / 2, abs=0.02)
 
 
 def test_sees_neither_itself_nor_its_load():

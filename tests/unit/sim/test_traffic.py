@@ -13,7 +13,7 @@ from sim.fast.fleet import outline_gap
 from sim.warehouse import skill as sk
 from sim.warehouse import traffic
 from sim.warehouse.bodies import read_bodies
-from sim.warehouse.floorplan import Box, FloorPlan, Place
+from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
 from sim.warehouse.motion import move
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import read_warehouse
@@ -157,8 +157,8 @@ def test_who_stands_aside_of_a_lane_waits_for_who_is_in_it_and_of_two_aside_the_
 
 
 def test_robots_that_go_the_same_way_never_wait_for_each_other(corridor: Tables) -> None:
-    for here in np.flatnonzero(corridor.node_x < 6.0):
-        for there in np.flatnonzero(corridor.node_x < 14.0):
+    for here in np.flatnonzero(corridor.node_x < 6.0).tolist():
+        for there in np.flatnonzero(corridor.node_x < 14.0).tolist():
             for goal in (3, 4, 5):
                 fleet = fleet_of(1, spot(corridor, there), spot(corridor, here), goals=(goal, 4))
                 row = driving(corridor, fleet)
@@ -231,8 +231,8 @@ def test_a_robot_only_goes_round_by_a_way_that_is_free_of_robots(room: Tables) -
 def test_two_robots_swap_sides_through_one_lane_without_a_touch(corridor: Tables, seed: int) -> None:
     rng = np.random.default_rng(seed)
     ends = (np.flatnonzero(corridor.node_x < 6.0), np.flatnonzero(corridor.node_x > 14.0))
-    poses = [spot(corridor, rng.choice(end), rng.integers(4) * math.pi / 2) for end in ends]
-    goals, order = (rng.integers(3, 6), rng.integers(3)), rng.permutation(2)
+    poses = [spot(corridor, int(rng.choice(end)), rng.integers(4) * math.pi / 2) for end in ends]
+    goals, order = (int(rng.integers(3, 6)), int(rng.integers(3))), rng.permutation(2)
     yard = Yard(corridor, [poses[robot] for robot in order], [goals[robot] for robot in order])
     assert yard.all_arrive_within(120.0) and yard.gap > 0.0
     assert yard.stood[1].max() < LONGEST_WAIT + 2 * NUMBERS.step
@@ -247,3 +247,32 @@ def test_robots_that_cross_in_a_room_all_arrive_without_a_touch(room: Tables, se
     poses = [spot(room, room.place_node[start], rng.uniform(-math.pi, math.pi)) for start in starts]
     yard = Yard(room, poses, [int(np.concatenate(across)[start]) for start in starts])
     assert yard.all_arrive_within(90.0) and yard.gap > 0.0
+
+
+def test_a_blocked_robot_does_not_turn_its_forks_into_one_that_stands_beside_them():
+    floor = tables_of((14.0, 14.0), [(0.7, 7.0, math.pi), (13.3, 7.0, 0.0)])
+    yard = Yard(floor, [(7.0, 6.83, 2.80, 0.0), (5.63, 6.83, 2.26, 0.0)], [0, 1])
+    yard.skill[:, sk.NODE] = sk.nearest_node(np.array([5.0, 7.0]), floor)
+    yard.skill[1, sk.HOLD_UNTIL] = math.inf
+    for _ in range(20):
+        yard.step()
+    assert yard.gap > 0.0
+
+
+def test_nobody_waits_longer_than_the_longest_wait_for_two_that_never_come(corridor):
+    at = [(5.0, 5.0, -math.pi / 2, 0.0), (9.0, 3.0, math.pi, 0.0), (11.5, 3.0, math.pi, 0.0)]
+    yard = Yard(corridor, at, [4, 1, 0])
+    yard.skill[1:, sk.HOLD_UNTIL] = math.inf
+    while yard.pose[0, 1] > 4.0 and yard.now < 10 * LONGEST_WAIT:
+        yard.step()
+    assert yard.now < 2 * LONGEST_WAIT
+
+
+def test_a_parked_robot_does_not_bar_the_lane_before_it():
+    plan = read_floorplan(Path(__file__).parents[2] / "support" / "small_hall.yaml")
+    tables, place = build_tables(plan), {place.name: index for index, place in enumerate(plan.places)}
+    start = spot(tables, tables.place_node[place["slot_1"]])
+    parked = tuple(sk.parked_pose(place["parking_1"], tables, NUMBERS))
+    yard = Yard(tables, [start, parked], [place["parking_2"], place["parking_1"]])
+    yard.skill[1, sk.PHASE] = sk.PARKED
+    assert yard.all_arrive_within(120.0)

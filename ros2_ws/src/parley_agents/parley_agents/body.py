@@ -17,8 +17,9 @@ Position = tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 
 
 class Choice(NamedTuple):
-    """What a candidate means to the task server; words as in parley_msgs/Decision."""
+    """A candidate, and what it means to the task server; words as in parley_msgs/Decision."""
 
+    index: int
     verb: int
     subject: int
     pick_distance: float = 0.0  # m along the route to a claimed pallet
@@ -86,7 +87,7 @@ class Sheet:
 
     def choice(self, index: int) -> Choice:
         """What candidate `index` means."""
-        return Choice(int(self.verb[index]), int(self.subject[index]))
+        return Choice(index, int(self.verb[index]), int(self.subject[index]))
 
 
 def middle_of(tables: Tables, place_type: int, group: int) -> Position:
