@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from policy_core.agents.actor import Encoder, Legal
 from policy_core.agents.fleet_policy import Architecture
 from policy_core.agents.senses import Senses
-from policy_core.comm.attention import masked_softmax
+from policy_core.comm.layer import masked_softmax
 from policy_core.contract import Contract
 
 

@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from policy_core.agents.actor import Actor, Legal
 from policy_core.agents.senses import Senses
-from policy_core.comm.attention import MessageLayer, describe_edges, relate
+from policy_core.comm.attention import describe_edges, relate
 from policy_core.comm.channel import ChannelSettings, Links
+from policy_core.comm.layer import Incoming, LayerSizes, MessageLayer
+from policy_core.comm.layers import LayerName, make_layer
 from policy_core.config import Settings
 from policy_core.contract import Contract
 
 
 class Architecture(Settings):
-    """Sizes of the fleet policy's network."""
+    """Message layer and sizes of the fleet policy's network."""
 
+    layer: LayerName = "attention"
     hidden: int = Field(64, ge=4, le=1024)
     heads: int = Field(4, ge=1, le=32)
     attention: int = Field(32, ge=1, le=1024)  # queries, keys and values of all heads together
@@ -56,17 +59,15 @@ class FleetPolicy(nn.Module):
         self.actors = nn.ModuleDict(
             {name: Actor(kind, hidden=sizes.hidden, candidate=sizes.candidate) for name, kind in contract.kinds.items()}
         )
-        self.comm = nn.ModuleList(
-            MessageLayer(
-                hidden=sizes.hidden,
-                heads=sizes.heads,
-                attention=sizes.attention,
-                message_size=contract.message_size,
-                kinds=len(contract.kinds),
-                bits=channel.bits,
-            )
-            for _ in range(contract.rounds)
+        layer_sizes = LayerSizes(
+            hidden=sizes.hidden,
+            heads=sizes.heads,
+            attention=sizes.attention,
+            message=contract.message_size,
+            kinds=len(contract.kinds),
+            bits=channel.bits,
         )
+        self.comm = nn.ModuleList(make_layer(sizes.layer, layer_sizes) for _ in range(contract.rounds))
         self.kind_index = {name: index for index, name in enumerate(contract.kinds)}
 
     def forward(self, senses: Senses, links: Links, *, detach_messages: bool = False, silence: bool = False) -> Answer:
@@ -94,7 +95,8 @@ class FleetPolicy(nn.Module):
             message = layer.speak(joint)
             messages.append(message)
             edges = describe_edges(pose, links.age[:, r], self.contract.tick)
-            joint = layer.read(joint, message.detach() if detach_messages else message, kinds, edges, heard[:, r])
+            said = message.detach() if detach_messages else message
+            joint = layer.read(joint, Incoming(said, kinds, kinds, edges, heard[:, r]))
         logits = {
             name: self.actor(name).pointer(state, embedded[name], legal[name])
             for name, state in zip(senses.kinds, joint.split(counts, dim=1), strict=True)

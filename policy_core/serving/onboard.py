@@ -9,6 +9,7 @@ from torch import Tensor
 from policy_core.agents.actor import Legal
 from policy_core.comm.attention import describe_edges, relate
 from policy_core.comm.channel import choose_neighbours
+from policy_core.comm.layer import Incoming
 from policy_core.contract import ContractError, Kind
 from policy_core.export.bundle import Bundle
 from policy_core.serving.choice import draw_choice
@@ -31,6 +32,7 @@ class OnboardPolicy:
         self._temperature = bundle.manifest.temperature
         self._kind = self._contract.kind(kind)
         self._label = kind
+        self._own_kind = torch.tensor([self._policy.kind_index[kind]])
         self._actor = self._policy.actor(kind)
         self._silence = np.zeros(self._contract.message_size, np.float32)
         self._sender_kinds: tuple[tuple[str, ...], Tensor] = ((), torch.empty(0, dtype=torch.int64))
@@ -66,10 +68,13 @@ class OnboardPolicy:
         age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
         self._hidden = layer.read(
             self._hidden,
-            torch.from_numpy(np.ascontiguousarray(heard.messages, np.float32)).unsqueeze(0),
-            self._indices(heard.kind),
-            describe_edges(pose, age, self._contract.tick),
-            torch.from_numpy(np.asarray(heard.present)).view(1, 1, -1) & is_near,
+            Incoming(
+                messages=torch.from_numpy(np.ascontiguousarray(heard.messages, np.float32)).unsqueeze(0),
+                sender_kind=self._indices(heard.kind),
+                receiver_kind=self._own_kind,
+                edges=describe_edges(pose, age, self._contract.tick),
+                heard=torch.from_numpy(np.asarray(heard.present)).view(1, 1, -1) & is_near,
+            ),
         )
         self._round += 1
         return self._speak() if self._round < self._contract.rounds else None

@@ -22,6 +22,7 @@ from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import WarehouseSettings, read_warehouse
 from sim.warehouse.skill import SKILL_SIZE, new_skill, parked_pose
 from sim.warehouse.state import ABSENT, INSPECTION, NO_JOB, PARKING, SLOT, UNDECIDED, make_state, open_world
+from sim.warehouse.stations import middle_of
 
 STATE_SIZE = 14
 ORDERS_HELD = 256  # orders one world can receive in an episode
@@ -232,9 +233,5 @@ def _board(worlds: int, agents: int, kind: Kind) -> Board:
 
 def _stations(tables: Tables, zones: int, stations: int) -> np.ndarray:
     """Where the agents without wheels stand: the middle of their zone or station [Z + Q, 3]."""
-    rows = []
-    for kind, count in ((SLOT, zones), (INSPECTION, stations)):
-        for group in range(count):
-            chosen = (tables.place_type == kind) & (tables.place_group == group)
-            rows.append((tables.place_x[chosen].mean(), tables.place_y[chosen].mean(), 0.0))
-    return np.array(rows, np.float32)
+    placed = [(SLOT, zone) for zone in range(zones)] + [(INSPECTION, station) for station in range(stations)]
+    return np.array([middle_of(tables, kind, group) for kind, group in placed], np.float32)

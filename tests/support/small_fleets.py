@@ -8,6 +8,7 @@ from torch import Tensor
 from policy_core.agents.fleet_policy import Architecture, FleetPolicy
 from policy_core.agents.senses import KindSenses, Senses
 from policy_core.comm.channel import ChannelSettings, Links, choose_neighbours
+from policy_core.comm.layers import LayerName
 from policy_core.contract import Contract
 
 RANGE = 10.0
@@ -31,9 +32,9 @@ def make_contract(rounds: int = 2) -> Contract:
     return Contract.model_validate({"version": 1, "message_size": 6, "rounds": rounds, "tick": 1.0, "kinds": kinds})
 
 
-def make_policy(rounds: int = 2, seed: int = 0, bits: int = 32) -> FleetPolicy:
+def make_policy(rounds: int = 2, seed: int = 0, bits: int = 32, layer: LayerName = "attention") -> FleetPolicy:
     torch.manual_seed(seed)
-    architecture = Architecture(hidden=16, heads=4, attention=8, candidate=8)
+    architecture = Architecture(layer=layer, hidden=16, heads=4, attention=8, candidate=8)
     return FleetPolicy(make_contract(rounds), architecture, ChannelSettings(radio_range=RANGE, bits=bits))
 
 

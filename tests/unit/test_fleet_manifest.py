@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parley_bringup.fleet import read_fleet
+from parley_agents.fleet import read_fleet
 from parley_bringup.paths import home
 from policy_core.config import ConfigError
 from policy_core.contract import read_contract

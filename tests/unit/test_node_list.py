@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from parley_agents.fleet import read_fleet
 from parley_bringup import launch_actions
-from parley_bringup.fleet import read_fleet
 from parley_bringup.nodes import NodeSpec, RunOptions, node_list, write_parameters
 from parley_bringup.paths import home
 from policy_core.config import ConfigError

@@ -12,13 +12,14 @@ from rich.console import Console
 from rosgraph_msgs.msg import Clock
 
 from parley_bringup.report import palette
-from parley_bringup.report.build import build, read_run_summary
+from parley_bringup.report.build import SUMMARY_FILE, build, read_run_summary
 from parley_bringup.report.context import checked_out_commit, installed_versions
 from parley_bringup.report.film import assemble_film
 from parley_bringup.report.run_data import CARRYING, DROPPED, JOB_TYPES, VERBS, read_run
 from parley_bringup.report.statistics import read_processes, summarise
 from parley_bringup.report.tables import kpi_table, process_table
 from parley_msgs.msg import Decision, Job, JobBoard, Kpis, RobotState, RobotStates, Tensor, TensorMessage
+from parley_tasks.task_node import RESULT_FILE
 from policy_core.config import ConfigError
 from tests.support.hand_run import HandRun, at
 
@@ -190,6 +191,15 @@ def test_a_damaged_run_folder_is_refused_in_words_and_nothing_is_written(run_dir
     with pytest.raises(ConfigError, match=words):
         build(run_dir)
     assert not (run_dir / "kpis.json").exists()
+
+
+def test_the_report_and_the_ledger_write_files_of_their_own(run_dir):
+    ledger = run_dir / RESULT_FILE
+    ledger.write_text("{}")
+    build(run_dir)
+    assert ledger.read_text() == "{}"
+    page = (Path(__file__).parents[2] / "docs" / "RUN_FOLDER.md").read_text()
+    assert all(f"\n| `{name}`" in page for name in (RESULT_FILE, SUMMARY_FILE))
 
 
 def test_the_comparison_has_a_column_per_run_and_marks_the_best(run_dir):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
+FLOORS = (  # of the workspace, lowest first; a package imports only from floors below its own
+    ("parley_msgs",),
+    ("parley_agents",),
+    ("parley_policy_server", "parley_sim", "parley_tasks"),
+    ("parley_bringup",),
+)
 ROS_ROOMS = ("parley_agents", "parley_bringup", "parley_policy_server", "parley_sim", "parley_tasks")
 MESSAGES = ("parley_msgs", "lifecycle_msgs", "diagnostic_msgs", "geometry_msgs", "nav_msgs", "sensor_msgs", "std_msgs")
 MESSAGES += ("rosgraph_msgs", "std_srvs", "tf2_msgs", "visualization_msgs", "rcl_interfaces", "builtin_interfaces")
@@ -86,9 +93,25 @@ def test_ros_messages_stay_in_nodes_and_converters(name: str) -> None:
     assert guests(paths, *MESSAGES) == []
 
 
+@pytest.mark.parametrize("name", ROS_ROOMS)
+def test_no_package_imports_one_beside_or_above_it(name: str) -> None:
+    assert {package for floor in FLOORS for package in floor} == {"parley_msgs", *ROS_ROOMS}
+    level = next(level for level, floor in enumerate(FLOORS) if name in floor)
+    not_below = [package for floor in FLOORS[level:] for package in floor if package != name]
+    assert guests(files(f"ros2_ws/src/{name}"), *not_below) == []
+
+
+@pytest.mark.parametrize("name", ROS_ROOMS)
+def test_a_package_says_which_ros_packages_it_imports(name: str) -> None:
+    told = (TOP / "ros2_ws" / "src" / name / "package.xml").read_text(encoding="utf-8")
+    named = set(re.findall(r"<(?:exec_)?depend>(\w+)</", told))
+    imported = {module.split(".")[0] for path in files(room(name)) for module in imports(path)}
+    assert (imported & {*ROS, *ROS_ROOMS}) - {name} - named == set()
+
+
 def test_the_node_list_needs_neither_ros_nor_torch() -> None:
-    paths = [TOP / room("parley_bringup") / f"{name}.py" for name in ("nodes", "fleet", "paths", "domain", "keeper")]
-    assert guests(paths, "torch", "sim", *ROS) == []
+    paths = [TOP / room("parley_bringup") / f"{name}.py" for name in ("nodes", "paths", "domain", "keeper")]
+    assert guests([*paths, TOP / room("parley_agents") / "fleet.py"], "torch", "sim", *ROS) == []
 
 
 def test_a_forbidden_import_is_seen() -> None:

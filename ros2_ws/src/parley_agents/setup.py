@@ -5,7 +5,7 @@ package = "parley_agents"
 setup(
     name=package,
     version="0.1.0",
-    description="Hosts Parley agents as ROS 2 lifecycle nodes: decide, move, guard.",
+    description="The fleet manifest, and its agents as ROS 2 lifecycle nodes: decide, move, guard.",
     maintainer="The Parley team",
     maintainer_email="team@parley.dev",
     license="Apache-2.0",

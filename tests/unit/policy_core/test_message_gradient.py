@@ -9,14 +9,15 @@ from torch import Tensor
 from policy_core.agents.fleet_policy import FleetPolicy, judge
 from policy_core.agents.senses import Senses
 from policy_core.comm.channel import Links
+from policy_core.comm.layers import LAYERS, LayerName
 from tests.support.small_fleets import draw_senses, in_double, make_policy, perfect_links
 
 STEP = 1e-6
 
 
-def make_relay(rounds: int) -> tuple[FleetPolicy, Senses, Links]:
+def make_relay(rounds: int, layer: LayerName = "attention") -> tuple[FleetPolicy, Senses, Links]:
     """Scouts and lifters; a loss of the lifters depends on the scouts' weights through messages only."""
-    policy = make_policy(rounds).double()
+    policy = make_policy(rounds, layer=layer).double()
     senses = in_double(draw_senses(batch=2))
     links = perfect_links(senses, rounds)
     return policy, senses, Links(links.heard, links.age.double())
@@ -33,9 +34,10 @@ def scout_weights(policy: FleetPolicy) -> list[Tensor]:
     return [encoder.body[0].weight, encoder.body[2].bias, encoder.candidate.weight]
 
 
-@pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_the_gradient_of_the_senders_weights_equals_finite_differences(rounds: int) -> None:
-    policy, senses, links = make_relay(rounds)
+@pytest.mark.parametrize("layer", ["attention", "mean", "signature", "class_typed"])  # the others cut by a threshold
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4])
+def test_the_gradient_of_the_senders_weights_equals_finite_differences(rounds: int, layer: LayerName) -> None:
+    policy, senses, links = make_relay(rounds, layer)
     weights = [*scout_weights(policy), policy.comm[0].head.weight]
     gradients = torch.autograd.grad(lifter_loss(policy, senses, links), weights)
     for weight, gradient in zip(weights, gradients, strict=True):
@@ -55,9 +57,10 @@ def test_the_gradient_of_the_senders_weights_equals_finite_differences(rounds: i
             assert abs(numeric - exact) / abs(exact) < 1e-4
 
 
-@pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_with_detached_messages_the_senders_gradient_is_exactly_zero(rounds: int) -> None:
-    policy, senses, links = make_relay(rounds)
+@pytest.mark.parametrize("layer", list(LAYERS))
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4])
+def test_with_detached_messages_the_senders_gradient_is_exactly_zero(rounds: int, layer: LayerName) -> None:
+    policy, senses, links = make_relay(rounds, layer)
     loss = lifter_loss(policy, senses, links, detach=True)
     gradients = torch.autograd.grad(loss, scout_weights(policy), allow_unused=True)
     assert all(gradient is None or gradient.abs().max() == 0 for gradient in gradients)

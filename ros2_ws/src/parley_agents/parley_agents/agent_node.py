@@ -20,6 +20,7 @@ from parley_agents import convert
 from parley_agents.body import Feed
 from parley_agents.decision_cycle import DecisionCycle
 from parley_agents.drive_node import DriveFeed
+from parley_agents.fleet import Fleet, read_fleet
 from parley_agents.forklift import forklift_body
 from parley_agents.guard import read_guard
 from parley_agents.hub_node import BEST_EFFORT, TICK, HubNode
@@ -28,7 +29,6 @@ from parley_agents.policies import open_policy
 from parley_agents.report_node import inventory_feed, quality_feed
 from parley_agents.server_link import ServerLink
 from parley_agents.tally import Tally
-from parley_bringup.fleet import Fleet, read_fleet
 from parley_msgs.msg import Decision, FleetAnswer, ObservationReport, TensorMessage
 from policy_core.comm.wire import Message
 from policy_core.config import ConfigError

@@ -9,7 +9,6 @@ import numpy as np
 
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
-from sim.warehouse.routes import Tables
 
 NO_JOB = -1
 Begin = Callable[[int, float], None]  # takes tick and stamp (s) when the facts of a new tick are complete
@@ -19,7 +18,7 @@ Position = tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 class Choice(NamedTuple):
     """A candidate, and what it means to the task server; words as in parley_msgs/Decision."""
 
-    index: int
+    candidate: int
     verb: int
     subject: int
     pick_distance: float = 0.0  # m along the route to a claimed pallet
@@ -88,18 +87,3 @@ class Sheet:
     def choice(self, index: int) -> Choice:
         """What candidate `index` means."""
         return Choice(index, int(self.verb[index]), int(self.subject[index]))
-
-
-def middle_of(tables: Tables, place_type: int, group: int) -> Position:
-    """Where an agent without wheels stands: the middle of its zone or station, as in sim/fast/env.py.
-
-    Raises:
-        ValueError: the floor plan has no such place.
-    """
-    chosen = (tables.place_type == place_type) & (tables.place_group == group)
-    if not chosen.any():
-        raise ValueError(
-            f"the floor plan has no place of type {place_type} in group {group}, but the fleet has an agent for it; "
-            "take the agent out of the fleet manifest, or give such places this group."
-        )
-    return float(tables.place_x[chosen].mean()), float(tables.place_y[chosen].mean()), 0.0

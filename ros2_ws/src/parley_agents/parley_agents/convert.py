@@ -182,7 +182,7 @@ def queue_facts(ros: QualityReport) -> QueueFacts:
 
 def decision(sender: str, tick: int, stamp: float, choice: Choice, progress: Progress, rounds: int) -> Decision:
     """What an agent decided; `rounds` were complete by their deadline."""
-    ros = Decision(sender=sender, tick=tick, choice=choice.index, verb=choice.verb, subject=choice.subject)
+    ros = Decision(sender=sender, tick=tick, choice=choice.candidate, verb=choice.verb, subject=choice.subject)
     ros.header.stamp = to_stamp(stamp)
     ros.pick_distance = choice.pick_distance
     ros.job, ros.phase = progress.job, progress.phase

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from parley_agents.body import Sheet
-from parley_bringup.fleet import Fleet
+from parley_agents.fleet import Fleet
 from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind
 from policy_core.serving.inbox import Inbox

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from parley_agents import convert
-from parley_agents.body import Begin, middle_of
+from parley_agents.body import Begin
 from parley_agents.hub_node import HubNode
 from parley_agents.inventory import InventoryBody
 from parley_agents.quality import QualityBody
@@ -14,6 +14,7 @@ from parley_msgs.msg import QualityReport, StockReport
 from policy_core.contract import Kind
 from sim.warehouse.routes import Tables
 from sim.warehouse.state import INSPECTION, SLOT
+from sim.warehouse.stations import middle_of
 
 
 class Report(NamedTuple):

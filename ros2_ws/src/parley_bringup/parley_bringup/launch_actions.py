@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from parley_bringup.paths import home, import_from_checkout, prefix
+from parley_bringup.paths import import_from_checkout, prefix
 
 import_from_checkout()  # `ros2 launch` may run on another Python than the nodes
 
-from parley_bringup.fleet import Fleet, read_fleet  # noqa: E402
+from parley_agents.fleet import Fleet  # noqa: E402
 from parley_bringup.nodes import NodeSpec, RunOptions, node_list, write_parameters  # noqa: E402
 from parley_bringup.run_choices import (  # noqa: E402
-    checked_orders,
-    checked_policy,
+    choose_fleet,
     choose_one,
+    choose_options,
+    choose_run_dir,
     choose_speed,
     choose_yes_or_no,
     read_plan,
     write_run,
 )
 from policy_core.config import ConfigError  # noqa: E402
-from policy_core.contract import read_contract  # noqa: E402
 
 Part = Literal["demo", "fleet", "sim", "robot"]
 
@@ -72,10 +72,7 @@ def plan_run(part: Part, told: Mapping[str, str]) -> tuple[Fleet, RunOptions, li
     Raises:
         ConfigError: an argument, the manifest or the map cannot be used.
     """
-    contract_file = home() / "config" / "contract.yaml"
-    contract = read_contract(contract_file)
-    fleet_file = Path(told["fleet"] or home() / "config" / "fleets" / "demo.yaml").resolve()
-    fleet = read_fleet(fleet_file, contract)
+    fleet_file, fleet = choose_fleet(_path(told["fleet"]))
     hosts = {agent.name: agent.host for agent in fleet.agents}
     robot = told["namespace"].strip("/")
     if part == "robot" and robot not in hosts:
@@ -83,36 +80,38 @@ def plan_run(part: Part, told: Mapping[str, str]) -> tuple[Fleet, RunOptions, li
             f"namespace: wanted the name of a robot of '{fleet.name}' ({', '.join(hosts)}), saw '{robot}'."
         )
     is_simulated = fleet.is_simulated
-    run_dir = Path(told["run_dir"] or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{part}").resolve()
     try:
         minutes, seed = float(told["minutes"] or (5.0 if part == "demo" else 0.0)), int(told["seed"])
     except ValueError as error:
         raise ConfigError(f"minutes, seed: wanted numbers; {error}.") from None
-    options = RunOptions(
-        run_dir=run_dir,
-        prefix=prefix(),
-        fleet_file=fleet_file,
-        floorplan=run_dir / "floorplan.yaml",
-        warehouse=home() / "config" / "warehouse.yaml",
-        contract=contract_file,
-        ros_params=home() / "config" / "ros_params.yaml",
-        params_file=Path(told["params_file"]).resolve() if told["params_file"] else None,
-        policy=checked_policy(told["policy"] or None),
-        inference=choose_one("inference", told["inference"], ("onboard", "server")),
+    shared = choose_options(
+        choose_run_dir(_path(told["run_dir"]), part),
+        fleet_file,
+        policy=told["policy"] or None,
+        inference=told["inference"],
+        orders=_path(told["orders"]),
+        params_file=_path(told["params_file"]),
+        log_level=told["log_level"],
+        spelling="",
+    )
+    options = replace(
+        shared,
         clock=choose_one("clock", told["clock"] or ("lockstep" if is_simulated else "paced"), ("lockstep", "paced")),
         seed=seed,
         minutes=minutes,
-        orders=checked_orders(Path(told["orders"]) if told["orders"] else None),
         order_speed=choose_speed(told["order_speed"]),
         database=told["database"],
         record=choose_yes_or_no("record", told["record"]),
         use_sim_time=choose_yes_or_no("use_sim_time", told["use_sim_time"] or str(is_simulated)),
         autostart=choose_yes_or_no("autostart", told["autostart"]),
-        log_level=choose_one("log_level", told["log_level"], ("debug", "info", "warn", "error")),
         only_host=hosts[robot] if part == "robot" else "",
         has_hosts=part != "sim",
     )
     return fleet, options, node_list(fleet, options)
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _actions(context: Any, part: Part) -> list[Any]:
@@ -121,7 +120,7 @@ def _actions(context: Any, part: Part) -> list[Any]:
 
     told = {name: context.launch_configurations.get(name, default) for name, (default, _) in ARGUMENTS.items()}
     fleet, options, specs = plan_run(part, told)
-    write_run(fleet, options, read_plan(Path(told["map"]) if told["map"] else None), told["map"])
+    write_run(fleet, options, read_plan(_path(told["map"])), told["map"])
     write_parameters(specs)
     actions: list[Any] = []
     if part in ("demo", "fleet") and fleet.is_simulated and "ROS_AUTOMATIC_DISCOVERY_RANGE" not in os.environ:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from parley_bringup.fleet import Fleet
+from parley_agents.fleet import Fleet
 from policy_core.config import ConfigError, read_yaml
 
 Parameters = dict[str, Any]

@@ -3,19 +3,85 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from parley_bringup.fleet import Fleet
+from parley_agents.fleet import Fleet, read_fleet
 from parley_bringup.nodes import RunOptions
-from parley_bringup.paths import home
-from parley_bringup.report.context import AgentEntry, RunContext, checked_out_commit, installed_versions
+from parley_bringup.paths import home, prefix
+from parley_bringup.report.context import (
+    FLOORPLAN_FILE,
+    AgentEntry,
+    RunContext,
+    checked_out_commit,
+    installed_versions,
+)
 from policy_core.config import ConfigError, read_yaml
 from policy_core.contract import read_contract
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 
 POLICIES = ("greedy", "contract-net", "random")
 AUTO_SPEED = 0.0  # the order speed at which a replay has as many lines an hour as the generator
+
+
+def choose_fleet(manifest: Path | None) -> tuple[Path, Fleet]:
+    """The fleet manifest's absolute path, that of the demo if none is given, and what it says.
+
+    Raises:
+        ConfigError: the manifest cannot be used.
+    """
+    path = (manifest or home() / "config" / "fleets" / "demo.yaml").resolve()
+    return path, read_fleet(path, read_contract(_contract_file()))
+
+
+def choose_options(
+    run_dir: Path,
+    fleet_file: Path,
+    *,
+    policy: str | None,
+    inference: str,
+    orders: Path | None,
+    params_file: Path | None,
+    log_level: str,
+    spelling: str = "--",
+) -> RunOptions:
+    """What every way to start a fleet is told; the caller replaces what its own options say.
+
+    Args:
+        run_dir: takes all that is written, the floor plan too; absolute.
+        fleet_file: the manifest; absolute.
+        policy: None is the bundle that Parley ships.
+        inference: onboard or server.
+        orders: CSV file or folder; None is the generator.
+        params_file: ROS parameters of the user's own.
+        log_level: debug, info, warn or error.
+        spelling: what stands before an option's name in errors.
+
+    Raises:
+        ConfigError: a choice that cannot be had.
+    """
+    return RunOptions(
+        run_dir=run_dir,
+        prefix=prefix(),
+        fleet_file=fleet_file,
+        floorplan=run_dir / FLOORPLAN_FILE,
+        warehouse=home() / "config" / "warehouse.yaml",
+        contract=_contract_file(),
+        ros_params=home() / "config" / "ros_params.yaml",
+        params_file=params_file.resolve() if params_file else None,
+        policy=checked_policy(policy),
+        inference=choose_one(f"{spelling}inference", inference, ("onboard", "server")),
+        orders=checked_orders(orders),
+        log_level=choose_one(
+            f"{spelling}log-level" if spelling else "log_level", log_level, ("debug", "info", "warn", "error")
+        ),
+    )
+
+
+def in_folder(options: RunOptions, run_dir: Path) -> RunOptions:
+    """The same run with another run folder."""
+    return replace(options, run_dir=run_dir, floorplan=run_dir / FLOORPLAN_FILE)
 
 
 def read_plan(map_file: Path | None) -> FloorPlan:
@@ -119,13 +185,18 @@ def choose_yes_or_no(name: str, text: str) -> bool:
     return choose_one(name, text.lower(), ("true", "false")) == "true"
 
 
+def choose_run_dir(wanted: Path | None, command: str) -> Path:
+    """The absolute path of the run folder: what is wanted, else one named by the time and the command."""
+    return (wanted or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{command}").resolve()
+
+
 def new_run_dir(wanted: Path | None, command: str) -> Path:
     """Where a run will write; nothing is made yet.
 
     Raises:
         ConfigError: something is there already.
     """
-    path = (wanted or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{command}").resolve()
+    path = choose_run_dir(wanted, command)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"run folder: {path} is there already and not empty; name a new one.")
     return path
@@ -159,3 +230,7 @@ def write_run(fleet: Fleet, options: RunOptions, plan: FloorPlan, map_name: str)
         context.write(options.run_dir, plan)
     except OSError as error:
         raise ConfigError(f"run folder: {options.run_dir} cannot be written ({error}); name another one.") from None
+
+
+def _contract_file() -> Path:
+    return home() / "config" / "contract.yaml"

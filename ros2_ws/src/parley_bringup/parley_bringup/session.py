@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from parley_bringup.fleet import Fleet
+from parley_agents.fleet import Fleet
 from parley_bringup.fleet_process import environment
 from parley_bringup.fleet_watch import FleetWatch
 from parley_bringup.graph_snapshot import query_graph

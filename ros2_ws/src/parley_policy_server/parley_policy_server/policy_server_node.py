@@ -19,11 +19,11 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from parley_agents import convert
 from parley_agents.body import Sheet
+from parley_agents.fleet import read_fleet
 from parley_agents.hub_node import BEST_EFFORT, TICK
 from parley_agents.managed_node import ManagedNode, run
 from parley_agents.policies import BUNDLE, open_bundle
 from parley_agents.tick_barrier import TickBarrier
-from parley_bringup.fleet import read_fleet
 from parley_msgs.msg import FleetAnswer, ObservationReport, TensorMessage
 from policy_core.comm.wire import Message
 from policy_core.config import ConfigError

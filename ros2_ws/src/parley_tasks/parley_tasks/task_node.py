@@ -24,9 +24,9 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock
 
+from parley_agents.fleet import read_fleet
 from parley_agents.managed_node import ManagedNode, run
 from parley_agents.tick_barrier import TickBarrier
-from parley_bringup.fleet import read_fleet
 from parley_msgs.msg import Decision, JobBoard, Kpis, PalletList, QualityReport, StockReport
 from parley_tasks.convert import Reporter, contacts_of, seconds, word_of
 from parley_tasks.dispatcher import Crew, Word
@@ -38,7 +38,7 @@ from policy_core.contract import read_contract
 LOCKSTEP = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LOOK_PERIOD = 0.05  # s of wall time between two looks at whether a wait has lasted too long
 ON_TIME = 0.05  # s of simulated time after a tick's begin in which the clock still means that tick
-RESULT_FILE = "kpis.json"
+RESULT_FILE = "ledger_kpis.json"  # the report makes kpis.json
 
 
 class TaskServer(ManagedNode):

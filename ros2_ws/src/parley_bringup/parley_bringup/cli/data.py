@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from policy_core.config import ConfigError
 from sim.warehouse.datasets import (
@@ -67,7 +67,7 @@ def fit_orders(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_order_settings(fitted, out)
     write_json(json_file, fitted.model_dump(mode="json"))
-    console = Console()
+    console = open_console()
     console.print(fitted.provenance.note, soft_wrap=True)
     shares = ", ".join(f"{share:.0%}" for share in fitted.lines_per_order)
     console.print(f"orders with 1, 2, 3, 4 pallet lines: {shares}")
@@ -98,10 +98,12 @@ def _download(chosen: dict[str, DataSet], folder: Path) -> None:
 
 
 def _show(chosen: dict[str, DataSet], folder: Path | None, with_files: bool) -> None:
-    console = Console()
+    console = open_console()
     table = Table(box=None, pad_edge=False)
     for heading in ("data set", "form", "kB", "here", "licence"):
-        table.add_column(heading, no_wrap=heading != "licence", justify="right" if heading == "kB" else "left")
+        table.add_column(
+            heading, no_wrap=heading != "licence", overflow="fold", justify="right" if heading == "kB" else "left"
+        )
     for name, dataset in chosen.items():
         size = f"{dataset.size() / 1000:.0f}"
         table.add_row(name, dataset.form, size, set_state(dataset, folder), dataset.licences())

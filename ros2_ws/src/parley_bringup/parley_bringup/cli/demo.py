@@ -9,16 +9,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from parley_agents.fleet import Fleet
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.domain import hold_domain
-from parley_bringup.fleet import Fleet, read_fleet
 from parley_bringup.nodes import RunOptions, node_list
-from parley_bringup.paths import home, prefix
 from parley_bringup.run_choices import (
-    checked_orders,
-    checked_policy,
-    choose_one,
+    choose_fleet,
+    choose_options,
     choose_speed,
+    in_folder,
     new_run_dir,
     read_plan,
     write_run,
@@ -66,38 +66,34 @@ def demo(
     kpis.json, run.mcap, fleet.png, fleet.mp4, messages.png, logs/. The same seed gives the same run at any speed,
     unless --paced.
     """
-    console = Console()
-    contract_file = home() / "config" / "contract.yaml"
-    fleet_file = (fleet or home() / "config" / "fleets" / "demo.yaml").resolve()
-    members = read_fleet(fleet_file, read_contract(contract_file))
+    console = open_console()
+    fleet_file, members = choose_fleet(fleet)
     if not members.is_simulated:
         raise ConfigError(f"{fleet_file}: the demo's bodies are all simulated; use `parley up` for real robots.")
     plan = read_plan(map_file)
-    options = RunOptions(
-        run_dir=new_run_dir(run_dir, "demo"),
-        prefix=prefix(),
-        fleet_file=fleet_file,
-        floorplan=Path("floorplan.yaml"),  # in the run folder, see _run
-        warehouse=home() / "config" / "warehouse.yaml",
-        contract=contract_file,
-        ros_params=home() / "config" / "ros_params.yaml",
-        params_file=params_file.resolve() if params_file else None,
-        policy=checked_policy(policy),
-        inference=choose_one("--inference", inference, ("onboard", "server")),
+    shared = choose_options(
+        new_run_dir(run_dir, "demo"),
+        fleet_file,
+        policy=policy,
+        inference=inference,
+        orders=orders,
+        params_file=params_file,
+        log_level=log_level,
+    )
+    options = replace(
+        shared,
         clock="paced" if paced else "lockstep",
         seed=seed,
         minutes=minutes,
-        orders=checked_orders(orders),
         order_speed=choose_speed(order_speed),
         record=record,
-        log_level=choose_one("--log-level", log_level, ("debug", "info", "warn", "error")),
     )
     if compare and not record:
         raise ConfigError("--compare reads the recordings; leave out --no-record.")
     runs = [options]
     if compare:
         policies = dict.fromkeys([options.policy, "greedy", "contract-net"])
-        runs = [replace(options, policy=each, run_dir=options.run_dir / each.split(":")[0]) for each in policies]
+        runs = [in_folder(replace(options, policy=each), options.run_dir / each.split(":")[0]) for each in policies]
     for each in runs:
         outcome = _run(console, each, members, plan, str(map_file or ""), view, domain_id)
         _leave_unless_done(console, outcome, each.run_dir, json_file)
@@ -125,7 +121,6 @@ def _run(
     domain_id: int | None,
 ) -> Outcome:
     """One run from an empty folder to its end."""
-    options = replace(options, floorplan=options.run_dir / "floorplan.yaml")
     specs = node_list(fleet, options)
     domain, lock = hold_domain(domain_id)
     write_run(fleet, options, plan, map_name)

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.domain import hold_domain
 from parley_bringup.paths import home, prefix
 from policy_core.config import ConfigError
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 def doctor(json_file: JsonFile = None) -> None:
     """Check this machine and say what to mend. Exit code 1 where something would keep a fleet from running."""
     findings = [check() for check in CHECKS]
-    console = Console()
+    console = open_console()
     table = Table(box=None, pad_edge=False)
     for heading in ("", "is", "seen", "cure"):
         table.add_column(heading, overflow="fold")
@@ -194,7 +194,7 @@ def check_gpu() -> Finding:
 
 def check_config() -> Finding:
     """Whether the shipped contract, fleet and floor plan fit together."""
-    from parley_bringup.fleet import read_fleet
+    from parley_agents.fleet import read_fleet
     from policy_core.contract import read_contract
     from sim.warehouse.floorplan import read_floorplan
 

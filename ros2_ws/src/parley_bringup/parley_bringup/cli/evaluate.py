@@ -9,11 +9,11 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
 from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, choose_speed, read_plan
@@ -36,6 +36,7 @@ SHOWN = {
     "defects_shipped": "defects",
     "over_orders": "over-orders",
     "claim_conflicts": "conflicts",
+    "contacts": "contacts",
     "blocked_s": "blocked (s)",
     "reward": "reward",
 }
@@ -70,9 +71,9 @@ def evaluate(
         1, forklifts, minutes * 60.0, build_tables(read_plan(map_file)), settings, contract, stream, popularity
     )
     results: dict[str, list[dict[str, float]]] = {}
-    console = Console()
-    for name in dict.fromkeys(names):
-        make = _maker(name, world)
+    console = open_console()
+    makers = {name: _maker(name, world) for name in names}  # what is no policy is refused before any has played
+    for name, make in makers.items():
         results[name] = [
             play(
                 world,
@@ -82,7 +83,9 @@ def evaluate(
                 loss=loss,
                 is_silenced=name.endswith("silenced"),
             )
-            for seed in track(range(seeds), name.ljust(20), console=console, transient=True)
+            for seed in track(
+                range(seeds), name.ljust(20), console=console, transient=True, disable=not console.is_terminal
+            )
         ]
     console.print(_table(results))
     write_json(
@@ -121,19 +124,29 @@ def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
 
 
 def _table(results: dict[str, list[dict[str, float]]]) -> Table:
+    """One column a policy, one line a figure: the mean, and its interval beside or below it."""
     table = Table(box=SIMPLE_HEAD, header_style="bold")
-    table.add_column("policy")
-    for label in SHOWN.values():
-        table.add_column(label, justify="right")
-    for name, runs in results.items():
+    table.add_column("", no_wrap=True)
+    for heading in _headings(list(results)):
+        table.add_column(heading, justify="right", overflow="fold")
+    for key, label in SHOWN.items():
         cells = []
-        for key in SHOWN:
+        for runs in results.values():
             values = np.array([run[key] for run in runs])
             low, high = _interval(values)
             digits = 2 if key == "on_time_share" else 1
             cells.append(f"{values.mean():.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
-        table.add_row(name, *cells)
+        table.add_row(label, *cells)
     return table
+
+
+def _headings(names: list[str]) -> list[str]:
+    """The policies in a few letters: a bundle by its folder's name, unless two bundles share one."""
+    short = []
+    for name in names:
+        folder, comma, silenced = name.removeprefix("bundle:").partition(", ")
+        short.append(f"bundle:{Path(folder).name}{comma}{silenced}" if name.startswith("bundle:") else name)
+    return short if len(set(short)) == len(names) else names
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

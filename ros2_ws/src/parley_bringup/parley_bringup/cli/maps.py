@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.maps.map_server import import_map_server
@@ -36,7 +36,7 @@ def import_map(
     if picture is not None:
         _draw(plan, picture)
     write_json(json_file, _result(plan, out, picture))
-    console = Console()
+    console = open_console()
     places = ", ".join(f"{len(plan.of_type(kind))} {kind}" for kind in PLACE_TYPES)
     size = f"{plan.size[0]:.1f} x {plan.size[1]:.1f} m"
     console.print(f"{plan.name}: {size}, {len(plan.boxes)} boxes; {places}", soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.report.build import build
 from parley_bringup.report.tables import kpi_table, process_table
 
@@ -19,7 +20,7 @@ def report(
     json_file: JsonFile = None,
 ) -> None:
     """Make figures and KPI table from a run folder again, also of a run that was interrupted."""
-    show_report(Console(), run_dir, json_file)
+    show_report(open_console(), run_dir, json_file)
 
 
 def show_report(console: Console, run_dir: Path, json_file: Path | None) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.terminal import open_console
 from parley_bringup.domain import hold_domain
-from parley_bringup.fleet import read_fleet
-from parley_bringup.nodes import RunOptions, node_list
-from parley_bringup.paths import home, prefix
-from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, new_run_dir, read_plan, write_run
+from parley_bringup.nodes import node_list
+from parley_bringup.run_choices import choose_fleet, choose_options, new_run_dir, read_plan, write_run
 from parley_bringup.session import run_fleet
 from policy_core.contract import read_contract
 
@@ -45,32 +44,27 @@ def up(
     A fleet whose bodies are all simulated stays on this machine. One with real robots uses the network as ROS 2 is
     set up to (ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE, ROS_STATIC_PEERS) and the wall clock.
     """
-    contract_file = home() / "config" / "contract.yaml"
-    contract = read_contract(contract_file)
-    fleet_file = (fleet or home() / "config" / "fleets" / "demo.yaml").resolve()
-    members = read_fleet(fleet_file, contract)
+    fleet_file, members = choose_fleet(fleet)
     is_local = members.is_simulated and not host
     folder = new_run_dir(run_dir, "up")
     plan = read_plan(map_file)
-    options = RunOptions(
-        run_dir=folder,
-        prefix=prefix(),
-        fleet_file=fleet_file,
-        floorplan=folder / "floorplan.yaml",
-        warehouse=home() / "config" / "warehouse.yaml",
-        contract=contract_file,
-        ros_params=home() / "config" / "ros_params.yaml",
-        params_file=params_file.resolve() if params_file else None,
-        policy=checked_policy(policy),
-        inference=choose_one("--inference", inference, ("onboard", "server")),
+    shared = choose_options(
+        folder,
+        fleet_file,
+        policy=policy,
+        inference=inference,
+        orders=orders,
+        params_file=params_file,
+        log_level=log_level,
+    )
+    options = replace(
+        shared,
         clock="lockstep" if members.is_simulated else "paced",
         seed=seed,
         minutes=0.0,
-        orders=checked_orders(orders),
         database=database,
         record=record,
         use_sim_time=members.is_simulated,
-        log_level=choose_one("--log-level", log_level, ("debug", "info", "warn", "error")),
         only_host=host,
     )
     specs = node_list(members, options)
@@ -78,7 +72,7 @@ def up(
         domain_id = int(os.environ.get("ROS_DOMAIN_ID") or 0)  # where the other machines are
     domain, lock = hold_domain(domain_id, part=host)
     write_run(members, options, plan, str(map_file or ""))
-    console = Console()
+    console = open_console()
     console.print(f"{members.name}: {len(specs)} processes, ROS domain {domain}, run folder {folder}", soft_wrap=True)
     outcome = run_fleet(
         specs,
@@ -89,7 +83,7 @@ def up(
         is_local=is_local,
         console=console,
         minutes=0.0,
-        rounds=contract.rounds,
+        rounds=read_contract(options.contract).rounds,
         is_shown=view,
     )
     write_json(json_file, {"run_dir": folder, **outcome._asdict()})

@@ -68,7 +68,8 @@ def read_context(run_dir: Path) -> RunContext:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{run_dir}: no {CONTEXT_FILE} in it, so this is no run folder. Give a folder that `parley demo` wrote."
+            f"{run_dir}: no {CONTEXT_FILE} in it, so this is no run folder. Give a folder that `parley demo` or "
+            "`parley up` wrote."
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error}).") from None

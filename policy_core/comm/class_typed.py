@@ -1,0 +1,43 @@
+"""HetNet: weights and attention per pair of kinds (Seraj et al. 2022, AAMAS, section 4.2, eq. 3 to 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from policy_core.comm.layer import Incoming, LayerSizes, MessageLayer, masked_softmax
+
+SLOPE = 0.2  # of the leaky ReLU
+
+
+class ClassTypedLayer(MessageLayer):
+    """h' = relu(W_k h + sum over sender kinds of attention-weighted W_(kind, k) m), with attention within each kind.
+
+    For the paper's binary messages set the channel's bits to 1: the rounding there is deterministic with a
+    straight-through gradient, where the paper draws its bits (Gumbel), so that a replay hears the same.
+    """
+
+    def __init__(self, sizes: LayerSizes) -> None:
+        """Build one matrix per kind and per pair of kinds."""
+        super().__init__(sizes)
+        kinds, hidden, message = sizes.kinds, sizes.hidden, sizes.message
+        self.own = nn.Parameter(torch.randn(kinds, hidden, hidden) / hidden**0.5)
+        self.typed = nn.Parameter(torch.randn(kinds, kinds, message, hidden) / message**0.5)  # receiver, sender kind
+        self.ask = nn.Parameter(torch.randn(kinds, kinds, hidden) / hidden**0.5)
+        self.offer = nn.Parameter(torch.randn(kinds, kinds, hidden) / hidden**0.5)
+        self.norm = nn.LayerNorm(hidden)
+
+    def read(self, hidden: Tensor, incoming: Incoming) -> Tensor:
+        """See `MessageLayer.read`."""
+        own = torch.einsum("brh,rhg->brg", hidden, self.own[incoming.receiver_kind])
+        total = own
+        for kind in range(self.sizes.kinds):
+            to_me = self.typed[incoming.receiver_kind, kind]  # [R, M, H]
+            value = torch.einsum("bsm,rmh->brsh", incoming.messages, to_me)
+            asked = (own * self.ask[incoming.receiver_kind, kind]).sum(-1, keepdim=True)
+            offered = torch.einsum("brsh,rh->brs", value, self.offer[incoming.receiver_kind, kind])
+            heard = incoming.heard & (incoming.sender_kind == kind)
+            weight = masked_softmax(leaky_relu(asked + offered, SLOPE), heard)
+            total = total + torch.einsum("brs,brsh->brh", weight, value)
+        return self.norm(torch.relu(total))
