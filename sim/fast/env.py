@@ -7,8 +7,10 @@ ends by truncation only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -164,6 +166,33 @@ class FastWarehouse:
         """KPIs of one world's running episode."""
         counts = dict(zip(KPIS, self.state.kpi[world].tolist(), strict=True))
         return derive(counts, float(self.state.time[world]))
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of everything that changes, chance included; `restore` goes on from there bit for bit."""
+        chance = json.dumps([rng.bit_generator.state for rng in self._rng]).encode()
+        saved = {name: array.copy() for name, array in self._changing()}
+        return saved | {"chance": np.frombuffer(chance, np.uint8).copy()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> Observations:
+        """Take up a snapshot of a world of the same size.
+
+        Raises:
+            ValueError: it is of another size.
+        """
+        states = json.loads(snapshot["chance"].tobytes())
+        for name, array in self._changing():
+            if snapshot[name].shape != array.shape:
+                raise ValueError(f"{name}: saved as {snapshot[name].shape}, this world has {array.shape}")
+            array[...] = snapshot[name]
+        self._rng = [np.random.default_rng() for _ in states]
+        for rng, state in zip(self._rng, states, strict=True):
+            rng.bit_generator.state = state
+        return self._observations()
+
+    def _changing(self) -> list[tuple[str, np.ndarray]]:
+        groups: dict[str, Any] = {"state": self.state, "robots": self.robots, **self.boards}
+        named = [(f"{group}.{name}", array) for group, part in groups.items() for name, array in part._asdict().items()]
+        return [*named, ("left", self._left), ("length", self._length)]
 
     def _open(self, world: int) -> None:
         rng = self._rng[world]

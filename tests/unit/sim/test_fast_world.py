@@ -34,6 +34,23 @@ def test_same_seed_same_run_and_worlds_do_not_share_chance():
     assert (env.state.draw_lead[0] != env.state.draw_lead[1]).any()
 
 
+def test_a_restored_world_goes_on_bit_for_bit_also_into_the_next_episode():
+    env, other = world(STREAM, worlds=2, episode=30.0), world(STREAM, worlds=2, episode=30.0)
+    env.reset(4)
+    choices = np.random.default_rng(2).integers(0, 2, (40, 2, len(env.kinds)))
+    for choice in choices[:20]:
+        env.step(choice)
+    saved = env.snapshot()
+    went_on = [env.step(choice) for choice in choices[20:]]
+    other.reset(99)
+    other.restore(saved)
+    for step, again in zip(went_on, [other.step(choice) for choice in choices[20:]], strict=True):
+        assert (step.reward == again.reward).all()
+        assert (step.observations.state == again.observations.state).all()
+        assert (step.observations.position == again.observations.position).all()
+    assert any(step.truncated.all() for step in went_on)
+
+
 def test_observations_are_finite_fresh_and_offer_a_choice():
     env = world(STREAM, worlds=2)
     seen = env.reset(0)
