@@ -42,9 +42,9 @@ CONTRACT = Contract.model_validate(
 )
 
 
-def make(worlds: int, actors: int = 2, rounds: int = 2) -> TinyWorld:
+def make(worlds: int, actors: int = 2, rounds: int = 2, message_size: int = 2) -> TinyWorld:
     """Build a batch of tiny worlds with one sender and so many actors each."""
-    return TinyWorld(worlds, actors, CONTRACT.model_copy(update={"rounds": rounds}))
+    return TinyWorld(worlds, actors, CONTRACT.model_copy(update={"rounds": rounds, "message_size": message_size}))
 
 
 class TinyWorld:
