@@ -30,8 +30,8 @@ format: setup ## let ruff format and mend
 types: setup ## mypy
 	@$(BIN)/mypy
 
-bench: setup ## the benchmarks
-	@$(BIN)/python -m pytest tests/benchmarks -m "" -s $(ARGS)
+bench: setup ## the benchmarks: tables, and figures in runs/bench (ARGS="--bench-json FOLDER --bench-note WORDS")
+	@export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_NUM_THREADS=1; $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s $(ARGS)
 
 clean: ## remove what setup made: .venv and the build folders
 	@rm -rf .venv ros2_ws/build ros2_ws/install ros2_ws/log parley.egg-info

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+used_domains: set[int] = set()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,13 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def own_domain() -> Iterator[None]:
-    """A quiet ROS domain for each file of tests: what an earlier file left in the graph can't be heard."""
+    """A ROS domain that no earlier file of this run has used: what those left in the graph can't be heard."""
     from parley_bringup.domain import hold_domain
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as passed_over:
         patch.delenv("ROS_DOMAIN_ID", raising=False)
         domain, lock = hold_domain()
+        while domain in used_domains:  # one process is given the same one again
+            passed_over.enter_context(lock)
+            domain, lock = hold_domain()
         lock.close()
+        passed_over.close()
+        used_domains.add(domain)
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         yield
 

@@ -18,7 +18,7 @@ from sim.warehouse.rules import advance, dropped, picked
 from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
 from sim.warehouse.skill import BLOCKED_TOTAL, HOME, TRAVELLED, can_take_job, has_lifted, start_job
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
-from sim.warehouse.traffic import OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
+from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
 
 
 class Robots(NamedTuple):
@@ -191,10 +191,10 @@ def _count_contacts(s: State, e: int, robots: Robots) -> None:
                 gap = min(gap, outline_gap(robots.pose[e, robot], robots.pose[e, other]))
         if gap <= 0.0 and not robots.touching[e, robot]:
             s.kpi[e, CONTACTS] += 1
-        if gap < 0.25 and not robots.near[e, robot]:
+        if gap < NEAR and not robots.near[e, robot]:
             s.kpi[e, NEAR_MISSES] += 1
         robots.touching[e, robot] = gap <= 0.0
-        robots.near[e, robot] = gap < 0.25
+        robots.near[e, robot] = gap < NEAR
 
 
 @njit(cache=True)

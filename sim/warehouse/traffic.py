@@ -38,6 +38,7 @@ TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, far
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
 OUTLINE_POINTS = 12
+NEAR = 0.25  # m between outlines, below which two robots have nearly met
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
 APART = 1.5  # m between a node and any robot that stands clear of it
 ASIDE = 1.45  # m between a robot's way and another that turns on the spot beside it

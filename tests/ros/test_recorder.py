@@ -13,8 +13,6 @@ import pytest
 import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.qos import QoSProfile
@@ -23,6 +21,7 @@ from rosbags.highlevel import AnyReader
 from parley_bringup.recording.reader import read_messages, read_summary, recording_parts
 from parley_bringup.recording.repair import repair_recording
 from sim.warehouse.floorplan import read_floorplan
+from tests.ros.bring_up import bring_up
 from tests.support.scripted_fleet import AGENTS, ROUNDS, TOPIC_TYPES, ScriptedFleet
 
 PLAN = read_floorplan(Path(__file__).parents[2] / "config/floorplans/small_dc.yaml")
@@ -41,7 +40,6 @@ class Stage:
         self.executor.add_node(self.node)
         qos = QoSProfile(depth=1000)
         self.publishers = {topic: self.node.create_publisher(kind, topic, qos) for topic, kind in TOPIC_TYPES.items()}
-        self.client = self.node.create_client(ChangeState, "/recorder/change_state")
         self.processes = []
         self.said = Counter()
 
@@ -52,16 +50,9 @@ class Stage:
         if file_limit is not None:
             limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))  # noqa: E731
         ghosts = self.heard_by()  # a killed recorder stays in the graph until its lease ends
-        services = self.node.count_services("/recorder/change_state")
         process = subprocess.Popen([*command, *arguments], preexec_fn=limit)
         self.processes.append(process)
-        self.wait(lambda: self.node.count_services("/recorder/change_state") > services)
-        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-            request = ChangeState.Request()
-            request.transition.id = transition
-            answer = self.client.call_async(request)
-            self.executor.spin_until_future_complete(answer, LIMIT)
-            assert answer.result().success
+        bring_up(self.node, "/recorder", process.pid, self.wait, LIMIT)
         self.wait(lambda: all(now > before for now, before in zip(self.heard_by(), ghosts, strict=True)))
         return process
 

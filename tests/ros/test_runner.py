@@ -24,6 +24,12 @@ def segments(pids: Iterable[int]) -> set[str]:
     return set().union(*(keeper.segments_of(pid) for pid in pids))
 
 
+def left_of(used: set[str]) -> set[str]:
+    """Those segments that still lie there, and no process maps; Fast DDS shares ports between all domains."""
+    held = segments(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return (used & set(os.listdir("/dev/shm"))) - held
+
+
 def test_ends_even_a_deaf_node_within_5_s_and_leaves_no_shared_memory(tmp_path: Path) -> None:
     runner = start(tmp_path, dummy(tmp_path, "kind"), dummy(tmp_path, "stopped"))
     pids = runner.pids()
@@ -36,7 +42,7 @@ def test_ends_even_a_deaf_node_within_5_s_and_leaves_no_shared_memory(tmp_path: 
     assert time.monotonic() - began < 5.0
     assert not any(keeper.birth(pid) for pid in pids.values())
     assert used
-    assert used.isdisjoint(os.listdir("/dev/shm"))
+    assert not left_of(used)
     rows = {row["name"]: row for row in json.loads((tmp_path / "processes.json").read_text())}
     assert rows["kind"]["cpu_s"] > 0.1
     assert rows["kind"]["peak_rss_mb"] > 20
@@ -75,7 +81,7 @@ def test_nothing_is_left_when_the_runner_itself_is_killed(tmp_path: Path) -> Non
         pytest.fail("the domain is still taken 5 s after the runner was killed")
     assert not any(keeper.birth(pid) for pid in pids)
     assert used
-    assert used.isdisjoint(os.listdir("/dev/shm"))
+    assert not left_of(used)
 
 
 def test_restarts_with_growing_delays_and_gives_up_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

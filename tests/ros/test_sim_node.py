@@ -26,8 +26,10 @@ from parley_msgs.msg import ForkCommand, JobBoard, Kpis, Pallet, PalletList, Rob
 from parley_sim.robot_topics_node import TICK
 from parley_sim.sim_node import WarehouseSim
 from sim.warehouse.floorplan import PLACE_TYPES, Box, FloorPlan, Place
+from sim.warehouse.settings import read_warehouse
 
 CONFIG = Path(__file__).parents[2] / "config"
+BEGIN = 3.0 - read_warehouse(CONFIG / "warehouse.yaml").motion.dock_reach  # m, x of a robot parked before x = 3
 ROBOTS = ("forklift_1", "forklift_2")
 Script = Callable[[str, int], tuple[float, float, float] | None]  # robot, step -> v, w, forks; None: say nothing
 
@@ -180,8 +182,8 @@ def test_time_advances_with_the_answers_and_robots_do_as_told(stage):
     assert world.run_until(lambda: len(other.clocks) > 60)
     assert other.clocks == pytest.approx([0.1 * step for step in range(61)])
     driver, turner = other.poses["forklift_1"][-1], other.poses["forklift_2"][-1]
-    assert driver[:2] == pytest.approx((3.0 + 0.5 * 5.8, 3.0), abs=0.1)
-    assert turner == pytest.approx((3.0, 7.0, 2.9, 0.0), abs=0.1)
+    assert driver[:2] == pytest.approx((BEGIN + 0.5 * 5.8, 3.0), abs=0.1)
+    assert turner == pytest.approx((BEGIN, 7.0, 2.9, 0.0), abs=0.1)
     assert other.joints["forklift_1"].name[-1] == "fork_joint"
     assert other.joints["forklift_1"].position[-1] == pytest.approx(0.1, abs=0.005)
     states = {state.name: state for state in other.states.robots}
@@ -250,11 +252,28 @@ def test_pallets_follow_the_ledger_and_contacts_are_counted(stage):
     bodies = world.sim._setup.world
     assert sorted(bodies.pallets) == [0, 1, 2, 9]
     assert bodies.pallet_pose(2)[:2] == pytest.approx((11.0, 5.0), abs=0.01)
-    assert bodies.pallet_pose(9)[:2] == pytest.approx((3.7, 7.0), abs=0.02)
+    assert bodies.pallet_pose(9)[:2] == pytest.approx((3.0, 7.0), abs=0.02)
     other.pallets = other.pallets[:2]
     assert world.run_until(lambda: other.contacts.values and max(other.contacts.values) > 0, limit=40.0)
     assert sorted(bodies.pallets) == [0, 1]
-    assert dict(zip(other.contacts.names, other.contacts.values, strict=True)) == {"forklift_1": 1.0, "forklift_2": 0.0}
+    assert counted(other) == {"forklift_1": 1.0, "forklift_2": 0.0, "near_misses": 0.0}
+
+
+def test_two_robots_that_meet_have_each_begun_a_near_miss_and_then_a_contact(stage):
+    def meet(robot: str, step: int) -> tuple[float, float, float]:
+        side = 1.0 if robot == "forklift_1" else -1.0  # turn towards each other on the spot, then drive
+        return (0.0, side * math.pi / 4, 0.1) if step < 20 else (0.3, 0.0, 0.1)
+
+    world = stage(meet)
+    other = world.start()
+    assert world.run_until(lambda: counted(other).get("near_misses"), limit=40.0)
+    assert counted(other) == {"forklift_1": 0.0, "forklift_2": 0.0, "near_misses": 2.0}
+    assert world.run_until(lambda: counted(other)["forklift_1"] and counted(other)["forklift_2"], limit=40.0)
+    assert counted(other) == {"forklift_1": 1.0, "forklift_2": 1.0, "near_misses": 2.0}
+
+
+def counted(other: Counterpart) -> dict[str, float]:
+    return dict(zip(other.contacts.names, other.contacts.values, strict=True))
 
 
 def test_without_agents_the_world_follows_the_wall_clock_and_a_person_can_drive(stage):

@@ -16,8 +16,6 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock as NodeClock
 from rclpy.clock import ClockType
 from rclpy.experimental.events_executor import EventsExecutor
@@ -25,8 +23,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
-from parley_msgs.msg import Decision, Heartbeat, JobBoard, Kpis, PalletList, QualityReport, StockReport
-from parley_tasks.task_node import LOCKSTEP, TaskServer
+from parley_msgs.msg import Decision, JobBoard, Kpis, PalletList, QualityReport, StockReport
+from parley_tasks.task_node import LOCKSTEP, RESULT_FILE, TaskServer
+from tests.ros.bring_up import bring_up
 from tests.support.scripted_decisions import CREW, TOP, told
 
 TICKS = 60
@@ -69,7 +68,6 @@ class Fleet(Node):
         self.granted: dict[int, tuple[str, int]] = {}  # serial: robot and target, as first told
         self.began: dict[int, float] = {}  # s, wall
         self.took: dict[int, float] = {}
-        self.beats: dict[int, int] = {}  # process id: lifecycle state
         self.clock_out = self.create_publisher(Clock, "/clock", LOCKSTEP)
         self.decisions_out = self.create_publisher(Decision, "/fleet/decisions", LOCKSTEP)
         self.contacts_out = self.create_publisher(Kpis, "/sim/contacts", LOCKSTEP)
@@ -79,7 +77,6 @@ class Fleet(Node):
         self.create_subscription(PalletList, "/tasks/pallets", lambda m: setattr(self, "pallets", m), LOCKSTEP)
         self.create_subscription(Kpis, "/tasks/kpis", self.hear_kpis, LOCKSTEP)
         self.create_subscription(DiagnosticArray, "/diagnostics", self.hear_health, 10)
-        self.create_subscription(Heartbeat, "/fleet/heartbeat", lambda m: self.beats.update({m.pid: m.state}), 10)
 
     @property
     def is_linked(self) -> bool:
@@ -216,7 +213,7 @@ def test_a_fleet_works_tick_by_tick_and_the_kpis_lie_in_the_run_folder(settings,
     assert kpis["seconds"] == TICKS
     assert len({pallet.id for pallet in fleet.pallets.pallets}) == len(fleet.pallets.pallets) > 0
     assert all((pallet.place >= 0) != bool(pallet.carrier) for pallet in fleet.pallets.pallets)
-    written = json.loads((tmp_path / "kpis.json").read_text(encoding="utf-8"))
+    written = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
     assert (written["seed"], written["seconds"], written["kpis"]) == (2, TICKS, kpis)
     assert not list(tmp_path.glob("*.part"))
     level, message, values = next(entry for entry in fleet.health if "resolve_p50_ms" in entry[2])
@@ -282,7 +279,7 @@ def test_what_it_cannot_use_is_refused_in_words(settings, tmp_path, capfd) -> No
     try:
         assert stage.server.trigger_configure() == TransitionCallbackReturn.FAILURE
         assert "none.csv: no such file or folder" in "".join(capfd.readouterr())
-        assert not (tmp_path / "kpis.json").exists()
+        assert not (tmp_path / RESULT_FILE).exists()
     finally:
         stage.close()
 
@@ -291,30 +288,16 @@ class Process:
     """The task server as a process of its own, walked through its life as the lifecycle manager does."""
 
     def __init__(self, settings: dict[str, object], stage: Stage, started: list[subprocess.Popen[bytes]]) -> None:
-        self.stage = stage
-        self.began = time.monotonic()
+        began = time.monotonic()
         self.popen = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments(settings)], env=os.environ)
         started.append(self.popen)
-        self.change = stage.fleet.create_client(ChangeState, "/task_server/change_state")
-        beats = stage.fleet.beats
-        assert stage.run_until(lambda: self.change.service_is_ready() and self.popen.pid in beats, limit=30.0)
-        self.ready = time.monotonic() - self.began
-        self.go(Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE)
-        self.go(Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE)
+        bring_up(stage.fleet, "/task_server", self.popen.pid, lambda until: stage.run_until(until, 60.0), 60.0)
         assert stage.run_until(lambda: stage.fleet.is_linked)
-        self.active = time.monotonic() - self.began
-
-    def go(self, transition: int, state: int) -> None:
-        """Ask for a change of state, and see by the heartbeat that it has come about: an answer may be lost."""
-        self.change.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        beats = self.stage.fleet.beats
-        assert self.stage.run_until(lambda: beats.get(self.popen.pid) == state, limit=60.0)
+        self.active = time.monotonic() - began
 
     def end(self, number: int) -> int:
         self.popen.send_signal(number)
-        code = self.popen.wait(timeout=10)
-        self.stage.fleet.destroy_client(self.change)
-        return code
+        return self.popen.wait(timeout=10)
 
 
 def test_a_killed_task_server_comes_back_with_the_same_world(settings, tmp_path) -> None:
@@ -346,5 +329,5 @@ def test_a_killed_task_server_comes_back_with_the_same_world(settings, tmp_path)
         for process in started:
             process.kill()
     assert fleet.kpis[TICKS]["distance_m"] == pytest.approx(4 * 0.5 * TICKS), "nothing lost, nothing counted twice"
-    assert json.loads((tmp_path / "kpis.json").read_text(encoding="utf-8"))["seconds"] == TICKS
-    print(f"back after {again.active:.1f} s, of which {again.ready:.1f} s to start")
+    assert json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))["seconds"] == TICKS
+    print(f"back after {again.active:.1f} s")

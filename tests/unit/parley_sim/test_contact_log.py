@@ -21,7 +21,7 @@ def test_a_touch_after_a_lull_is_a_new_event_and_a_bounce_is_not():
     assert log.counts["a"] == 2
 
 
-def test_two_robots_that_touch_are_one_event_of_the_first():
+def test_two_robots_that_touch_have_begun_one_each():
     log = ContactLog(["a", "b"])
     log.note(1, [Contact("b", "a", 80.0), Contact("a", "b", 80.0)])
-    assert log.counts == {"a": 1, "b": 0}
+    assert log.counts == {"a": 1, "b": 1}

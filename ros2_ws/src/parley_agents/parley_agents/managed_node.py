@@ -45,6 +45,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -235,7 +236,13 @@ def spin(nodes: Sequence[Node], until: Callable[[], bool], limit: float = math.i
         while context.ok() and not until():
             if time.monotonic() > end:
                 return False
-            executor.spin_until_future_complete(rclpy.Future(), timeout_sec=PATIENCE)
+            try:
+                executor.spin_until_future_complete(rclpy.Future(), timeout_sec=PATIENCE)
+            except _rclpy.RCLError as error:
+                if "transition" not in str(error):
+                    raise
+                # Somebody asked for a change that the node's state does not allow; that must not end the node.
+                nodes[0].get_logger().warning(f"a lifecycle request was refused: {error}")
         return True
     finally:
         for node in nodes:

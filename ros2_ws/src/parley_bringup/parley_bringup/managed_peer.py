@@ -25,11 +25,17 @@ _WAYS = {  # (from, to): transition
 TRUST_DELAY = 1.0  # s after an answer in which an older heartbeat may still be under way
 WORDS_DELAY = 0.3  # s for the reason of a refusal to arrive on /diagnostics
 QUERY_PATIENCE = 2.0  # s to answer what its state is
-LOST_AFTER = 3.0  # s without an answer after which a node that beats on in its old state is asked again
+QUERY_AGAIN = 1.0  # s without an answer after which it is asked once more what its state is
+LOST_AFTER = 3.0  # s without an answer after which a node that beats on in its old state is asked what its state is
 
 
 class ManagedPeer:
-    """A node to be brought up; times are seconds of the monotonic clock, given by the caller."""
+    """A node to be brought up; times are seconds of the monotonic clock, given by the caller.
+
+    A service answers into the void while the two sides have not fully discovered each other. A change of state is asked
+    for again, but only after the node itself has said that it still is in the old one: rclpy raises in the node, and so
+    ends it, when a transition comes that its state does not know.
+    """
 
     def __init__(self, node: Node, name: str, on_answer: Callable[[], None]) -> None:
         self.name = name
@@ -48,6 +54,7 @@ class ManagedPeer:
         self._future: Any = None  # the answer to the change
         self._asked = 0.0  # when it was asked to change
         self._question: Any = None  # the answer to what its state is
+        self._questioned = 0.0  # when it was asked so
         self._refused_at: float | None = None
         self._trusted_from = 0.0
 
@@ -93,38 +100,57 @@ class ManagedPeer:
                 self._reached(now)
                 return
             self._refused_at, self._future = now, None
-        elif self._is_answer_lost(now):
-            self._future = None
         if self._refused_at is not None:
             if now - self._refused_at >= WORDS_DELAY:
                 self._refuse(self.fault or f"it refused to become {STATE_NAMES[self._goal]}")
         elif self.state == self._goal:
             self._reached(now)  # the answer was lost, the heartbeat was not
         elif now > self._deadline:
-            self._ask(now)
+            self._judge(now)
+        elif self._is_answer_lost(now):
+            self._ask_again(now)
 
     def _is_answer_lost(self, now: float) -> bool:
-        """Whether the node, asked long ago, beats on in a state it should have left: it is not at work on the change.
-
-        A service answers into the void while the two sides have not fully discovered each other.
-        """
+        """Whether the node, asked long ago, beats on in a state it should have left: it is not at work on it."""
         if self._future is None or now - self._asked < LOST_AFTER or self.heard is None:
             return False
         return self.heard > self._asked + LOST_AFTER / 2 and (self.state, self._goal) in _WAYS
 
-    def _ask(self, now: float) -> None:
+    def _ask_again(self, now: float) -> None:
+        """Drop the unanswered request if the node says it still is in the old state; a heartbeat may be a late one."""
+        state = self._told_state(now)
+        if state is None:
+            return
+        if state == self._goal:
+            self._reached(now)
+        elif state == self.state:
+            self._change.remove_pending_request(self._future)
+            self._future = None
+        else:
+            self._asked = now  # at work on it
+
+    def _judge(self, now: float) -> None:
         """The time is over: a lost answer is no failure, so look at the real state first."""
-        if self._question is None and self._query.service_is_ready():
-            self._question = self._query.call_async(GetState.Request())
-            self._question.add_done_callback(lambda _: self._on_answer())
-        if self._question is not None and self._question.done() and self._question.result() is not None:
-            state = int(self._question.result().current_state.id)
-            if state == self._goal:
-                self._reached(now)
-            else:
-                self._refuse(f"after {self._patience:g} s it is still {STATE_NAMES.get(state, 'changing state')}")
+        state = self._told_state(now)
+        if state == self._goal:
+            self._reached(now)
+        elif state is not None:
+            self._refuse(f"after {self._patience:g} s it is still {STATE_NAMES.get(state, 'changing state')}")
         elif now > self._deadline + QUERY_PATIENCE:
             self._refuse(f"it did not answer for {self._patience + QUERY_PATIENCE:g} s")
+
+    def _told_state(self, now: float) -> int | None:
+        """What the node says its state is; None until it has answered."""
+        if self._question is not None and self._question.done():
+            answer, self._question = self._question.result(), None
+            return int(answer.current_state.id)
+        is_due = self._question is None or now - self._questioned > QUERY_AGAIN
+        if is_due and self._query.service_is_ready():
+            if self._question is not None:
+                self._query.remove_pending_request(self._question)
+            self._question, self._questioned = self._query.call_async(GetState.Request()), now
+            self._question.add_done_callback(lambda _: self._on_answer())
+        return None
 
     def _reached(self, now: float) -> None:
         self.state = self._goal if self._goal is not None else self.state

@@ -5,9 +5,9 @@ fork and a drive command (and, on a decision tick, the task server with the gran
 step the physics; publish the state of t + 0.1 s. In paced mode, and where nobody is left to wait for, wall time says
 when to step.
 
-Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot), /diagnostics, and
-of every robot odom, scan and joint_states. Subscribes to every robot's cmd_vel and fork_command, to /tasks/jobs and
-to /tasks/pallets.
+Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot, and near misses),
+/diagnostics, and of every robot odom, scan and joint_states. Subscribes to every robot's cmd_vel and fork_command, to
+/tasks/jobs and to /tasks/pallets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
@@ -24,7 +25,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from parley_agents.managed_node import ManagedNode, run
 from parley_msgs.msg import ForkCommand, JobBoard, PalletList
-from parley_sim.contact_log import ContactLog
+from parley_sim.contact_log import ContactLog, NearMissLog
 from parley_sim.film import Film
 from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
 from parley_sim.step_gate import TASK_SERVER, StepGate
@@ -84,6 +85,7 @@ class WarehouseSim(ManagedNode):
         self._ledger: list[LedgerPallet] | None = None
         self._missed = 0  # answers that did not come in time
         self._contacts = ContactLog(world.robots)
+        self._near_misses = NearMissLog(len(world.robots))
         self._times = StepTimes(step)
         self._topics = WorldTopics(self, world, setup.bodies.laser, step, self)
         self._is_open = True
@@ -214,6 +216,7 @@ class WarehouseSim(ManagedNode):
         self._step += 1
         for contact in self._contacts.note(self._step, world.contacts()):
             self.get_logger().info(f"{contact.robot} touches {contact.other} with {contact.force:.0f} N")
+        self._near_misses.note(np.array([world.pose(robot)[:4] for robot in world.robots]))
         self._publish_state()
         if self._film is not None and self._step % max(1, round(self.camera_period * 1e9 / self._period_ns)) == 0:
             self._take_frame(self._film)
@@ -229,7 +232,7 @@ class WarehouseSim(ManagedNode):
             self._topics.publish_robots(stamp)
             tick, rest = divmod(self._step, self._setup.steps_per_tick)
             if rest == 0:
-                self._topics.publish_contacts(stamp, tick, self._contacts.counts)
+                self._topics.publish_contacts(stamp, tick, self._contacts.counts, self._near_misses.count)
         with self._times.measure("laser"):
             scans = self._setup.world.scans()
         with self._times.measure("publishing"):
@@ -247,6 +250,7 @@ class WarehouseSim(ManagedNode):
             answers_missed=self._missed,
             pallets=len(self._setup.world.pallets),
             contacts=sum(self._contacts.counts.values()),
+            near_misses=self._near_misses.count,
         )
 
     def _open_film(self) -> Film | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from parley_agents.fleet import Fleet, read_fleet
 from parley_agents.managed_node import RunSettings
-from parley_bringup.fleet import Fleet, read_fleet
 from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from sim.bullet.world import BulletWorld

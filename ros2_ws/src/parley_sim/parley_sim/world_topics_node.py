@@ -103,9 +103,10 @@ class WorldTopics:
         for topics, ranges in zip(self._robots.values(), scans, strict=True):
             topics.publish_scan(stamp, ranges)
 
-    def publish_contacts(self, stamp: Time, tick: int, counts: dict[str, int]) -> None:
-        """Publish how many contacts each robot has begun so far."""
-        report = Kpis(tick=tick, names=list(counts), values=[float(count) for count in counts.values()])
+    def publish_contacts(self, stamp: Time, tick: int, counts: dict[str, int], near_misses: int) -> None:
+        """Publish how many contacts each robot has begun so far, and under `near_misses` those of the whole fleet."""
+        counted = {**counts, "near_misses": near_misses}
+        report = Kpis(tick=tick, names=list(counted), values=[float(count) for count in counted.values()])
         report.header.stamp = stamp
         self._contacts_out.publish(report)
 
