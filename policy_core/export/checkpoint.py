@@ -12,8 +12,10 @@ from policy_core.ppo.checkpoint import BEST, read_checkpoint, read_newest
 from policy_core.ppo.settings import TrainingSettings
 
 
-def export_run(source: Path, target: Path, *, replace: bool = False) -> Manifest:
+def export_run(source: Path, target: Path, *, temperature: float | None = None, replace: bool = False) -> Manifest:
     """Write the bundle of a run folder (its best weights, else its newest checkpoint) or of one checkpoint file.
+
+    `temperature` of the drawn choices is that of the training's evaluation unless given.
 
     Raises:
         CheckpointError: nothing to export.
@@ -37,4 +39,5 @@ def export_run(source: Path, target: Path, *, replace: bool = False) -> Manifest
         trained_fleet=dict(Counter(content["kinds"])),
         evaluation=content["evaluations"][-1] if content["evaluations"] else {},
     )
-    return write_bundle(target, policy, settings.evaluation.temperature, provenance, replace=replace)
+    drawn_at = settings.evaluation.temperature if temperature is None else temperature
+    return write_bundle(target, policy, drawn_at, provenance, replace=replace)

@@ -20,12 +20,16 @@ from policy_core.ppo.checkpoint import CheckpointError
 def export(
     source: Annotated[Path, typer.Argument(help="Run folder of `parley train`, or one checkpoint file.")],
     target: Annotated[Path, typer.Argument(help="Bundle folder to write.")],
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=2, help="Of the softmax that choices are drawn from. Default: the training's."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an older bundle there.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as JSON.")] = None,
 ) -> None:
     """Export a training run's best weights as a policy bundle."""
     try:
-        manifest = export_run(source, target, replace=replace)
+        manifest = export_run(source, target, temperature=temperature, replace=replace)
     except (BundleError, CheckpointError) as error:
         typer.echo(f"parley export: {error}", err=True)
         raise typer.Exit(2) from None
