@@ -21,7 +21,7 @@ class Verification(NamedTuple):
 
     bundle: Bundle
     trials: int
-    greatest_difference: float  # of messages and logits between on board and engine
+    greatest_difference: float  # between on board and engine, of messages, and of logits as a share of the largest
     same_choices: int
     choices: int
 
@@ -49,7 +49,8 @@ def verify_bundle(path: Path, contract: Contract | None = None, trials: int = 20
         chosen, messages, logits = decide_on_board(bundle, agents, observations)
         for name in agents:
             legal = observations[name].mask
-            greatest = max(greatest, float(np.abs(logits[name][legal] - answer.logits[name][legal]).max()))
+            here, there = logits[name][legal], answer.logits[name][legal]
+            greatest = max(greatest, float(np.abs(here - there).max() / max(1.0, np.abs(here).max())))
         if messages.size:
             greatest = max(greatest, float(np.abs(messages - answer.messages).max()))
         same += sum(chosen[name] == answer.choices[name] for name in agents)
