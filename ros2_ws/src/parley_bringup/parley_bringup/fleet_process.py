@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from parley_bringup.forked import Forked
 from parley_bringup.nodes import NodeSpec
 
 
@@ -20,7 +21,7 @@ class Process:
 
     spec: NodeSpec
     log: Path
-    popen: subprocess.Popen[bytes] | None = None
+    popen: subprocess.Popen[bytes] | Forked | None = None
     started: float = 0.0  # s, monotonic
     restart_at: float | None = None  # s, monotonic; None: no restart is due
     starts: int = 0

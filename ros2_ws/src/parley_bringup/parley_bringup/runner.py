@@ -21,6 +21,7 @@ from typing import Any
 
 from parley_bringup import keeper
 from parley_bringup.fleet_process import Process, describe_exit, usage
+from parley_bringup.forked import Forked, can_fork, prepare
 from parley_bringup.nodes import NodeSpec, write_parameters
 from policy_core.config import ConfigError
 
@@ -51,6 +52,7 @@ class Runner:
         self._began = time.monotonic()
         self._sampled = 0.0
         self._is_closed = False
+        self._is_prepared = False  # the hosts' modules are imported here
 
     def start(self) -> None:
         """Write the parameter files and start everything.
@@ -70,8 +72,12 @@ class Runner:
             pass_fds=[self._lock.fileno()],  # the domain stays taken until all is cleaned up
         )
         self._tell_keeper(f"={os.getpid()}")
-        for process in self._processes:
-            self._start(process)
+        is_host = {process.spec.process: process.spec.executable == "host" for process in self._processes}
+        for process in sorted(self._processes, key=lambda each: is_host[each.spec.process]):
+            if is_host[process.spec.process] and not self._is_prepared and can_fork():
+                prepare()  # while the others import what they need
+                self._is_prepared = True
+            self._start(process, is_copy=self._is_prepared)
 
     def step(self) -> bool:
         """Reap, restart and measure; False once a critical process has ended."""
@@ -121,18 +127,21 @@ class Runner:
                 words[process.spec.process] = (text if crashed and not marked else marked)[-lines:]
         return words
 
-    def _start(self, process: Process) -> None:
+    def _start(self, process: Process, *, is_copy: bool = False) -> None:
         process.restart_at = None
-        with process.log.open("ab") as log:
-            process.popen = subprocess.Popen(
-                process.spec.argv(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
-                cwd=self.run_dir,
-                start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone
-            )
+        if is_copy:
+            process.popen = Forked(process.spec.argv(), process.log, self._environment, self.run_dir)
+        else:
+            with process.log.open("ab") as log:
+                process.popen = subprocess.Popen(
+                    process.spec.argv(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._environment,
+                    cwd=self.run_dir,
+                    start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone
+                )
         process.started = time.monotonic()
         process.starts += 1
         process.exit_code = None
