@@ -7,6 +7,7 @@ memory must not be copied. Every later start is a fresh interpreter with the sam
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import os
 import runpy
@@ -49,10 +50,11 @@ def can_fork() -> bool:
     return threading.active_count() == 1 and not rclpy.ok()
 
 
-def prepare() -> None:
-    """Import what the copies will need, and keep the garbage collector from touching (and so copying) shared pages."""
-    import parley_agents.host  # noqa: F401
-
+def prepare(policy: str) -> None:
+    """Import what hosts with this policy need, and keep the garbage collector from copying the pages they share."""
+    importlib.import_module("parley_agents.host")
+    if policy.startswith("bundle:"):
+        importlib.import_module("policy_core.serving.onboard")
     gc.collect()
     gc.freeze()
 

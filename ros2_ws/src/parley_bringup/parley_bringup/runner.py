@@ -75,7 +75,7 @@ class Runner:
         is_host = {process.spec.process: process.spec.executable == "host" for process in self._processes}
         for process in sorted(self._processes, key=lambda each: is_host[each.spec.process]):
             if is_host[process.spec.process] and not self._is_prepared and can_fork():
-                prepare()  # while the others import what they need
+                prepare(next(iter(process.spec.parameters.values())).get("policy", ""))  # while the others start
                 self._is_prepared = True
             self._start(process, is_copy=self._is_prepared)
 
