@@ -18,6 +18,17 @@ TOP = Path(__file__).resolve().parents[2]
 VENV = TOP / ".venv"
 WORKSPACE = TOP / "ros2_ws"
 STAMPS = VENV / ".parley"
+PROCESSES = (  # modules of the processes of a fleet
+    "parley_agents.host",
+    "parley_bringup.cli.main",
+    "parley_bringup.lifecycle_manager",
+    "parley_bringup.recorder",
+    "parley_bringup.report.build",
+    "parley_policy_server.policy_server_node",
+    "parley_sim.sim_node",
+    "parley_tasks.task_node",
+    "policy_core.serving.onboard",
+)
 INTERPRETER = VENV / "bin" / "python"
 PYTHONS = ((3, 10), (3, 12))
 APT = "sudo apt-get install git make g++ cmake python3-dev python3-venv"
@@ -174,6 +185,8 @@ def compile_kernels() -> None:
         return
     _say("compiling the simulation's kernels")
     _run([str(INTERPRETER), "-m", "sim.warm"], "the kernels could not be compiled (the message is above)")
+    imports = "import " + ", ".join(PROCESSES)  # Python keeps what it compiles for them, so that a fleet starts fast
+    _run([str(INTERPRETER), "-c", imports], "the modules of a fleet's processes could not be imported (see above)")
     _write(stamp, state)
 
 
@@ -212,6 +225,7 @@ def _digest(files: Iterable[Path], extra: str) -> str:
 def _environment() -> dict[str, str]:
     """This process's environment, without another environment's ROS wheels (their guard makes Python load those)."""
     environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the packages are installed uncompiled
     if environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None) is not None:
         environment.pop("LD_LIBRARY_PATH", None)
     return environment
