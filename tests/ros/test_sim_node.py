@@ -300,7 +300,8 @@ def test_paced_time_runs_at_the_asked_speed_with_or_without_answers(stage):
 
 
 def test_a_film_is_written(stage, tmp_path):
-    imageio = pytest.importorskip("imageio.v3")
+    import imageio.v3 as imageio
+
     world = stage(forward, camera_period=0.5, camera_width=160, camera_height=96, run_dir=tmp_path)
     other = world.start()
     assert world.run_until(lambda: len(other.clocks) > 30)
