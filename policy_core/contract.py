@@ -1,4 +1,4 @@
-"""What each kind of agent senses, says and may choose: named fields in order, with unit and range.
+"""What each kind of agent senses, says and decides: named fields in order, with unit and range.
 
 The contract is the one agreement between world, trainer, bundle and robot. A world writes raw SI values in
 the order of the fields; the network scales them by the ranges given here; the digest goes into every bundle.
@@ -39,13 +39,38 @@ class Field(Settings):
         return self
 
 
+class Choice(Settings):
+    """One of a fixed number of options, told apart by their place only."""
+
+    name: str
+    options: int = Bound(ge=2, le=4096)
+    about: str = ""
+
+
 class Kind(Settings):
-    """An agent kind: its observation fields, and the fields of each candidate it may point at."""
+    """An agent kind: what it observes, and what it decides at every tick.
+
+    A decision has up to three parts, and is the numbers of all of them in this order: a pointer at one of a varying
+    set of candidates, each described by fields; choices among fixed options; controls, continuous numbers.
+    """
 
     observation: tuple[Field, ...]
-    candidate: tuple[Field, ...]
-    candidates: int = Bound(ge=2, le=256)
+    candidate: tuple[Field, ...] = ()  # what describes one candidate
+    candidates: int = Bound(0, ge=0, le=256)  # most that are offered at once; 0: nothing to point at
+    choices: tuple[Choice, ...] = ()
+    controls: tuple[Field, ...] = ()  # continuous numbers, sent to the world within [low, high]
     about: str = ""
+
+    @model_validator(mode="after")
+    def _something_to_decide(self) -> Kind:
+        if bool(self.candidate) != (self.candidates >= 2):
+            raise ValueError(
+                f"candidates is {self.candidates} with {len(self.candidate)} candidate field(s); a pointer needs at "
+                "least 2 candidates and 1 field, a kind without one neither"
+            )
+        if not (self.candidates or self.choices or self.controls):
+            raise ValueError("nothing to decide; give candidates, choices or controls")
+        return self
 
     @property
     def observation_size(self) -> int:
@@ -56,6 +81,27 @@ class Kind(Settings):
     def candidate_size(self) -> int:
         """F: numbers that describe one candidate."""
         return sum(field.size for field in self.candidate)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Options of the pointer (if any) and of each choice, in order; their sum is L, the size of a mask."""
+        pointer = (self.candidates,) if self.candidates else ()
+        return (*pointer, *(choice.options for choice in self.choices))
+
+    @property
+    def firsts(self) -> list[int]:
+        """Places in a mask of the first option of every block, which is always legal where nothing else is."""
+        return [sum(self.blocks[:place]) for place in range(len(self.blocks))]
+
+    @property
+    def control_size(self) -> int:
+        """U: continuous numbers in one decision."""
+        return sum(control.size for control in self.controls)
+
+    @property
+    def action_size(self) -> int:
+        """P: numbers in one decision, an index for each block and then the controls."""
+        return len(self.blocks) + self.control_size
 
     def place(self, name: str, *, of_candidate: bool = False) -> slice:
         """Where a named field lies in the raw vector.
@@ -71,12 +117,12 @@ class Kind(Settings):
             start += field.size
         raise ContractError(f"no field '{name}'; the contract has {', '.join(f.name for f in fields)}")
 
-    def scale(self, *, of_candidate: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Centre and half-width of every number [O] or [F], so that (raw - centre) / half lies in [-1, 1]."""
-        fields = self.candidate if of_candidate else self.observation
-        low = np.concatenate([np.full(f.size, f.low) for f in fields])
-        high = np.concatenate([np.full(f.size, f.high) for f in fields])
-        return ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
+
+def scale_of(fields: tuple[Field, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and half-width of every number of the fields, so that (raw - centre) / half lies in [-1, 1]."""
+    low = np.array([field.low for field in fields for _ in range(field.size)])
+    high = np.array([field.high for field in fields for _ in range(field.size)])
+    return ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 
 
 class Contract(Settings):
@@ -99,17 +145,26 @@ class Contract(Settings):
         except KeyError:
             raise ContractError(f"unknown kind '{name}'; the contract knows {', '.join(self.kinds)}") from None
 
+    @property
+    def action_size(self) -> int:
+        """P: numbers in the longest decision of any kind; shorter ones leave the rest unused."""
+        return max(kind.action_size for kind in self.kinds.values())
+
     def plain(self) -> dict[str, Any]:
         """The contract as plain data, for a bundle's manifest."""
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
-        """SHA-256 over all that changes meaning (not over descriptions)."""
+        """SHA-256 over all that changes meaning (not over descriptions, nor over parts that a kind does not have)."""
         content = self.plain()
         for kind in content["kinds"].values():
             kind.pop("about")
-            for field in (*kind["observation"], *kind["candidate"]):
-                field.pop("about")
+            for part in ("observation", "candidate", "choices", "controls"):
+                for field in kind[part]:
+                    field.pop("about")
+            for part in ("choices", "controls"):
+                if not kind[part]:
+                    kind.pop(part)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

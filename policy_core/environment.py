@@ -14,7 +14,7 @@ class KindObservation(NamedTuple):
 
     vector: np.ndarray  # [E, N_kind, O] float32
     candidates: np.ndarray  # [E, N_kind, C, F] float32
-    mask: np.ndarray  # [E, N_kind, C] bool: True where the candidate may be chosen (at least one is)
+    mask: np.ndarray  # [E, N_kind, L] bool: True where a candidate or option may be chosen (one of each part is)
 
 
 class Observations(NamedTuple):
@@ -45,8 +45,8 @@ class BatchEnvironment(Protocol):
     kinds: tuple[str, ...]  # kind of each agent [N]
     worlds: int
 
-    def reset(self, seed: int) -> Observations:
-        """Start every world anew; world e draws all its chance from (seed, e)."""
+    def reset(self, seed: int, first_world: int = 0) -> Observations:
+        """Start every world anew; world e draws all its chance from (seed, first_world + e)."""
 
     def step(self, actions: np.ndarray) -> Step:
-        """Advance one tick with the chosen candidates [E, N] int64."""
+        """Advance one tick with what was decided [E, N, P] float32, controls in their units; see `Kind`."""

@@ -1,4 +1,4 @@
-"""One kind of agent: senses to a hidden state, and a pointer over its candidates from that state."""
+"""One kind of agent: senses to a hidden state, and from that state the heads of every part of its decision."""
 
 from __future__ import annotations
 
@@ -8,27 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from policy_core.agents.scale import Reduce, make_scale
 from policy_core.contract import Kind
 
-SCALED_LIMIT = 3.0  # contract-scaled numbers are clipped here
-
-
-class Scale(nn.Module):
-    """Scales raw values by the contract's ranges to about [-1, 1] and clips them at 3."""
-
-    offset: Tensor
-    factor: Tensor
-
-    def __init__(self, kind: Kind, *, of_candidate: bool) -> None:
-        """Take centre and half-width of every field from the contract."""
-        super().__init__()
-        centre, half = kind.scale(of_candidate=of_candidate)
-        self.register_buffer("offset", torch.from_numpy(-centre / half), persistent=False)
-        self.register_buffer("factor", torch.from_numpy(1 / half), persistent=False)
-
-    def forward(self, raw: Tensor) -> Tensor:
-        """Scaled values, same shape."""
-        return torch.addcmul(self.offset, raw, self.factor).clamp_(-SCALED_LIMIT, SCALED_LIMIT)
+INITIAL_LOG_SPREAD = -0.5  # of controls, in units of half their range
 
 
 class Legal(NamedTuple):
@@ -43,7 +26,7 @@ class Legal(NamedTuple):
     def of(mask: Tensor) -> Legal:
         """Pack a mask [..., C]."""
         row = mask.flatten().nonzero().squeeze(-1)
-        agent = torch.div(row, mask.shape[-1], rounding_mode="floor")
+        agent = torch.div(row, max(1, mask.shape[-1]), rounding_mode="floor")
         return Legal(row, agent, mask.sum(-1).flatten(), mask.shape)
 
     def pack(self, candidates: Tensor) -> Tensor:
@@ -59,14 +42,16 @@ class Legal(NamedTuple):
 class Encoder(nn.Module):
     """Senses of one kind to one vector per agent and one embedding per legal candidate."""
 
-    def __init__(self, kind: Kind, *, hidden: int, candidate: int) -> None:
-        """Build for hidden states [..., H] and candidate embeddings [L, D]."""
+    def __init__(self, kind: Kind, *, hidden: int, candidate: int, running: bool = False) -> None:
+        """Build for hidden states [..., H] and candidate embeddings [L, D]; `running`: see `RunningScale`."""
         super().__init__()
-        self.scale_vector = Scale(kind, of_candidate=False)
-        self.scale_candidates = Scale(kind, of_candidate=True)
-        self.candidate = nn.Linear(kind.candidate_size, candidate)
+        self.scale_vector = make_scale(kind.observation, running=running)
+        self.has_candidates = kind.candidates > 0
+        if self.has_candidates:
+            self.scale_candidates = make_scale(kind.candidate, running=running)
+            self.candidate = nn.Linear(kind.candidate_size, candidate)
         self.body = nn.Sequential(
-            nn.Linear(kind.observation_size + 2 * candidate, hidden),
+            nn.Linear(kind.observation_size + (2 * candidate if self.has_candidates else 0), hidden),
             nn.ReLU(inplace=True),
             nn.Linear(hidden, hidden),
             nn.LayerNorm(hidden),
@@ -81,14 +66,23 @@ class Encoder(nn.Module):
             legal: the packed mask.
 
         Returns:
-            Hidden state [..., H] and embeddings of the legal candidates [L, D].
+            Hidden state [..., H] and embeddings of the legal candidates [L, D] (empty for a kind without any).
         """
+        scaled = self.scale_vector(vector)
+        if not self.has_candidates:
+            return self.body(scaled), scaled.new_empty(0)
         embedded = torch.relu(self.candidate(self.scale_candidates(legal.pack(candidates))))
         total = embedded.new_zeros(legal.counts.shape[0], embedded.shape[-1]).index_add(0, legal.agent, embedded)
         mean = total / legal.counts.unsqueeze(-1).clamp(min=1)
         greatest = torch.segment_reduce(embedded, "max", lengths=legal.counts, initial=0.0)
         pooled = torch.cat((mean, greatest), dim=-1).view(*vector.shape[:-1], -1)
-        return self.body(torch.cat((self.scale_vector(vector), pooled), dim=-1)), embedded
+        return self.body(torch.cat((scaled, pooled), dim=-1)), embedded
+
+    def watch(self, vector: Tensor, candidates: Tensor, legal: Legal, reduce: Reduce) -> None:
+        """Let running scales take in what was sensed."""
+        self.scale_vector.watch(vector, reduce)
+        if self.has_candidates:
+            self.scale_candidates.watch(legal.pack(candidates), reduce)
 
 
 class PointerHead(nn.Module):
@@ -114,10 +108,44 @@ class PointerHead(nn.Module):
 
 
 class Actor(nn.Module):
-    """What is special to one kind: its encoder and its pointer."""
+    """What is special to one kind: its encoder, and a head for each part of its decision."""
 
-    def __init__(self, kind: Kind, *, hidden: int, candidate: int) -> None:
+    def __init__(self, kind: Kind, *, hidden: int, candidate: int, running: bool = False) -> None:
         """Build for one kind of the contract."""
         super().__init__()
-        self.encoder = Encoder(kind, hidden=hidden, candidate=candidate)
-        self.pointer = PointerHead(hidden=hidden, candidate=candidate)
+        self.candidates = kind.candidates
+        self.encoder = Encoder(kind, hidden=hidden, candidate=candidate, running=running)
+        options = sum(choice.options for choice in kind.choices)
+        self.pointer = PointerHead(hidden=hidden, candidate=candidate) if kind.candidates else None
+        self.options = _small_head(hidden, options) if options else None
+        self.control = _small_head(hidden, kind.control_size) if kind.control_size else None
+        if self.control is not None:
+            self.log_spread = nn.Parameter(torch.full((kind.control_size,), INITIAL_LOG_SPREAD))
+
+    def legal(self, mask: Tensor) -> Legal:
+        """The legal candidates of a mask [..., L]."""
+        return Legal.of(mask[..., : self.candidates])
+
+    def judge(self, hidden: Tensor, embedded: Tensor, legal: Legal, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Judge every option, and place every control.
+
+        Returns:
+            Logits [..., L], -inf where masked, and mean and log spread of the controls [..., 2U] in units of half
+            their range about its centre; None for a kind without controls.
+        """
+        parts = [] if self.pointer is None else [self.pointer(hidden, embedded, legal)]
+        if self.options is not None:
+            parts.append(self.options(hidden).masked_fill(~mask[..., self.candidates :], -torch.inf))
+        logits = parts[0] if len(parts) == 1 else torch.cat([hidden.new_empty(*hidden.shape[:-1], 0), *parts], dim=-1)
+        if self.control is None:
+            return logits, None
+        mean = self.control(hidden)
+        return logits, torch.cat((mean, self.log_spread.expand_as(mean)), dim=-1)
+
+
+def _small_head(hidden: int, size: int) -> nn.Linear:
+    """A head that begins close to uniform, or to zero."""
+    head = nn.Linear(hidden, size)
+    nn.init.orthogonal_(head.weight, gain=0.01)
+    nn.init.zeros_(head.bias)
+    return head

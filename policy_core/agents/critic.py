@@ -6,12 +6,15 @@ size need no padding and no fixed order. Targets are normalised by running stati
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from policy_core.agents.actor import Encoder, Legal
 from policy_core.agents.fleet_policy import Architecture
-from policy_core.agents.senses import Senses
+from policy_core.agents.scale import Reduce
+from policy_core.agents.senses import KindSenses, Senses
 from policy_core.comm.layer import masked_softmax
 from policy_core.contract import Contract
 
@@ -23,9 +26,11 @@ class Critic(nn.Module):
         """Build with fresh weights for every kind of the contract and a state of size G."""
         super().__init__()
         hidden, self.heads = architecture.hidden, architecture.heads
+        running = architecture.normaliser == "running"
+        self.candidates = {name: kind.candidates for name, kind in contract.kinds.items()}
         self.encoders = nn.ModuleDict(
             {
-                name: Encoder(kind, hidden=hidden, candidate=architecture.candidate)
+                name: Encoder(kind, hidden=hidden, candidate=architecture.candidate, running=running)
                 for name, kind in contract.kinds.items()
             }
         )
@@ -42,7 +47,7 @@ class Critic(nn.Module):
     def forward(self, senses: Senses) -> Tensor:
         """Normalised value of every agent [B, N]."""
         encoded = [
-            self.encoders[name](kind.vector, kind.candidates, Legal.of(kind.mask))[0]
+            self.encoders[name](kind.vector, kind.candidates, self._legal(name, kind))[0]
             for name, kind in senses.kinds.items()
         ]
         token = torch.relu(torch.cat(encoded, dim=1) + self.of_state(senses.state.clamp(-3, 3)).unsqueeze(1))
@@ -57,6 +62,15 @@ class Critic(nn.Module):
         counts = [part.shape[1] for part in encoded]
         parts = zip(senses.kinds, mixed.split(counts, dim=1), strict=True)
         return torch.cat([self.values[name](part) for name, part in parts], dim=1).squeeze(-1)
+
+    def watch(self, senses: Senses, reduce: Reduce) -> None:
+        """Let running scales take in what was sensed [..., N_kind, O]; `reduce` sums over a run's processes."""
+        for name, kind in senses.kinds.items():
+            encoder = cast(Encoder, self.encoders[name])
+            encoder.watch(kind.vector, kind.candidates, self._legal(name, kind), reduce)
+
+    def _legal(self, name: str, kind: KindSenses) -> Legal:
+        return Legal.of(kind.mask[..., : self.candidates[name]])
 
 
 class ValueScale(nn.Module):
@@ -75,10 +89,12 @@ class ValueScale(nn.Module):
         self.register_buffer("second", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, returns: Tensor) -> None:
-        """Take in one iteration's returns, any shape; the start is debiased."""
+    def update(self, returns: Tensor, reduce: Reduce) -> None:
+        """Take in one iteration's returns, any shape, of all processes; the start is debiased."""
         returns = returns.double()
-        for statistic, fresh in ((self.first, returns.mean()), (self.second, returns.square().mean())):
+        sums = torch.stack((returns.sum(), returns.square().sum(), returns.new_tensor(returns.numel())))
+        first, second, count = reduce(sums).unbind()
+        for statistic, fresh in ((self.first, first / count), (self.second, second / count)):
             statistic.mul_(self.memory).add_((1 - self.memory) * fresh)
         self.weight.mul_(self.memory).add_(1 - self.memory)
 

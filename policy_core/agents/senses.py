@@ -16,7 +16,7 @@ class KindSenses(NamedTuple):
 
     vector: Tensor  # [B, N_kind, O] float32
     candidates: Tensor  # [B, N_kind, C, F] float32
-    mask: Tensor  # [B, N_kind, C] bool
+    mask: Tensor  # [B, N_kind, L] bool
 
 
 class Senses(NamedTuple):
@@ -32,14 +32,13 @@ class Senses(NamedTuple):
         kinds = {name: KindSenses(*(change(part) for part in kind)) for name, kind in self.kinds.items()}
         return Senses(kinds, change(self.position), change(self.alive), change(self.state))
 
+    def counts(self) -> dict[str, int]:
+        """Agents of each kind, in the order of the agent axis."""
+        return {name: kind.vector.shape[-2] for name, kind in self.kinds.items()}
+
     def select(self, rows: Tensor | slice) -> Senses:
         """The fleets at these places of the first axis."""
         return self.map(lambda part: part[rows])
-
-    def may_choose(self) -> Tensor:
-        """Whether each agent has a real choice: alive, and more than one legal candidate [B, N] bool."""
-        legal = torch.cat([kind.mask.sum(-1) for kind in self.kinds.values()], dim=-1)
-        return (legal > 1) & self.alive
 
 
 def sense(observations: Observations, device: torch.device | str = "cpu") -> Senses:

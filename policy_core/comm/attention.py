@@ -11,11 +11,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer, masked_softmax
+from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer, at_links, masked_softmax
 
 
 class AttentionLayer(MessageLayer):
     """Attention over the inbox, and a normalised residual update of the hidden state."""
+
+    reads_lists = True
 
     def __init__(self, sizes: LayerSizes) -> None:
         """Build heads of A / heads numbers each."""
@@ -40,16 +42,23 @@ class AttentionLayer(MessageLayer):
     def summarise(self, hidden: Tensor, incoming: Incoming) -> Tensor:
         """Attention over the inbox: weighted values and edges [B, R, A + 5 heads]; zeros where nobody is heard."""
         batch, receivers, _ = hidden.shape
-        senders, heads, edges = incoming.messages.shape[1], self.heads, incoming.edges
-        query = self.query(hidden).view(batch, receivers, heads, -1).transpose(1, 2)
-        key_value = self.key_value(incoming.messages) + self.sender(incoming.sender_kind)
-        key, value = key_value.view(batch, senders, 2 * heads, -1).transpose(1, 2).chunk(2, dim=1)
+        heads, edges, senders = self.heads, incoming.edges, incoming.senders
+        query = self.query(hidden).view(batch, receivers, heads, -1)
         edge_query = self.edge_query(hidden).view(batch, receivers, heads, EDGE_SIZE)
+        key_value = self.key_value(incoming.messages) + self.sender(incoming.sender_kind)
         # edges enter linearly, so they are summed by themselves instead of widening every link's key and value
-        score = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(query.shape[-1])
-        score = score + torch.matmul(edge_query, edges.transpose(-1, -2)).transpose(1, 2)
-        weight = masked_softmax(score, incoming.heard.unsqueeze(1))
-        values = torch.matmul(weight, value).transpose(1, 2).reshape(batch, receivers, -1)
+        score = torch.matmul(edge_query, edges.transpose(-1, -2)).transpose(1, 2)  # [B, heads, R, J]
+        if senders is None:
+            key, value = key_value.unflatten(-1, (2 * heads, -1)).transpose(1, 2).chunk(2, dim=1)  # [B, heads, S, D]
+            match = torch.matmul(query.transpose(1, 2), key.transpose(-1, -2))
+        else:
+            key, value = at_links(key_value, senders, receivers).unflatten(-1, (2 * heads, -1)).chunk(2, dim=-2)
+            match = torch.einsum("brhd,brjhd->bhrj", query, key)
+        weight = masked_softmax(match / math.sqrt(query.shape[-1]) + score, incoming.heard.unsqueeze(1))
+        if senders is None:
+            values = torch.matmul(weight, value).transpose(1, 2).reshape(batch, receivers, -1)
+        else:
+            values = torch.einsum("bhrj,brjhd->brhd", weight, value).flatten(-2)
         edge_values = torch.matmul(weight.transpose(1, 2), edges).reshape(batch, receivers, -1)
         return torch.cat((values, edge_values), dim=-1)
 
@@ -59,21 +68,20 @@ def relate(receiver: Tensor, sender: Tensor, radio_range: float) -> Tensor:
 
     Args:
         receiver: x (m), y (m), yaw (rad) in map [B, R, 3].
-        sender: the same [B, S, 3].
+        sender: the same, of each receiver's senders [B, R, J, 3]; [B, 1, S, 3] where all have the same.
         radio_range: scale of the distances (m).
 
     Returns:
-        dx, dy (of the range), cos and sin of the relative yaw [B, R, S, 4].
+        dx, dy (of the range), cos and sin of the relative yaw [B, R, J, 4].
     """
-    r_cos, r_sin = receiver[..., 2].cos().unsqueeze(-1), receiver[..., 2].sin().unsqueeze(-1)
-    s_cos, s_sin = sender[..., 2].cos().unsqueeze(-2), sender[..., 2].sin().unsqueeze(-2)
-    dx = (sender[..., 0].unsqueeze(-2) - receiver[..., 0].unsqueeze(-1)) / radio_range
-    dy = (sender[..., 1].unsqueeze(-2) - receiver[..., 1].unsqueeze(-1)) / radio_range
-    ahead, left = r_cos * dx + r_sin * dy, r_cos * dy - r_sin * dx
-    turn_cos, turn_sin = r_cos * s_cos + r_sin * s_sin, r_cos * s_sin - r_sin * s_cos
-    return torch.stack((ahead, left, turn_cos, turn_sin), dim=-1)
+    x, y, yaw = receiver.unsqueeze(-2).unbind(-1)
+    to_x, to_y, to_yaw = sender.unbind(-1)
+    cos, sin, to_cos, to_sin = yaw.cos(), yaw.sin(), to_yaw.cos(), to_yaw.sin()
+    dx, dy = (to_x - x) / radio_range, (to_y - y) / radio_range
+    turn_cos, turn_sin = cos * to_cos + sin * to_sin, cos * to_sin - sin * to_cos
+    return torch.stack((cos * dx + sin * dy, cos * dy - sin * dx, turn_cos, turn_sin), dim=-1)
 
 
 def describe_edges(pose: Tensor, age: Tensor, tick: float) -> Tensor:
-    """Edge features [B, R, S, 5] from relative pose [B, R, S, 4] and message age [B, R, S] (s)."""
+    """Edge features [B, R, J, 5] from relative pose [B, R, J, 4] and message age [B, R, J] (s)."""
     return torch.cat((pose, (age / tick).unsqueeze(-1)), dim=-1)

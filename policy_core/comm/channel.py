@@ -7,12 +7,14 @@ All chance is drawn when experience is collected and kept, so that the replay in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from policy_core.chance import Chance
 from policy_core.config import Settings
 
 UNROUNDED = 32  # bits of a message number that is sent as it is
@@ -31,8 +33,13 @@ class ChannelSettings(Settings):
 class Links(NamedTuple):
     """Who hears whom in every round of a decision, and how old the message then is."""
 
-    heard: Tensor  # [B, K, receiver, sender] bool
-    age: Tensor  # [B, K, receiver, sender] float32 (s); 0 where nothing is heard
+    heard: Tensor  # [B, K, receiver, J] bool
+    age: Tensor  # [B, K, receiver, J] float32 (s); 0 where nothing is heard
+    senders: Tensor | None = None  # [B, receiver, J] int64: who a receiver's j-th sender is; None: all N in order
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Links:
+        """The same change applied to every tensor."""
+        return Links(change(self.heard), change(self.age), None if self.senders is None else change(self.senders))
 
 
 def choose_neighbours(position: Tensor, alive: Tensor, radio_range: float) -> Tensor:
@@ -87,20 +94,17 @@ def receive(adjacency: Tensor, lost: Tensor, delay: Tensor, deadline: float) -> 
     return Links(torch.stack(heard, 1), torch.stack(age, 1))
 
 
-def transmit(
-    settings: ChannelSettings, position: Tensor, alive: Tensor, rounds: int, generator: torch.Generator | None
-) -> Links:
+def transmit(settings: ChannelSettings, position: Tensor, alive: Tensor, rounds: int, chance: Chance | None) -> Links:
     """Draw loss and delay for K rounds among agents at these positions [B, N, 3], alive [B, N].
 
-    Without a generator nothing is lost and nothing is late: only the range decides.
+    Without chance nothing is lost and nothing is late: only the range decides.
     """
     adjacency = choose_neighbours(position, alive, settings.radio_range)
     shape = (adjacency.shape[0], rounds, *adjacency.shape[1:])
-    if generator is None or (settings.loss == 0 and settings.delay == 0):
+    if chance is None or (settings.loss == 0 and settings.delay == 0):
         return Links(adjacency.unsqueeze(1).expand(shape), position.new_zeros(shape))
-    lost = torch.rand(shape, generator=generator, device=position.device) < settings.loss
-    delay = torch.empty(shape, device=position.device)
-    delay = delay.exponential_(1.0, generator=generator) * settings.delay
+    lost = chance.uniform(shape) < settings.loss
+    delay = chance.exponential(shape) * settings.delay
     return receive(adjacency, lost, delay, settings.deadline)
 
 

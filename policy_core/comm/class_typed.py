@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -30,14 +32,14 @@ class ClassTypedLayer(MessageLayer):
 
     def read(self, hidden: Tensor, incoming: Incoming) -> Tensor:
         """See `MessageLayer.read`."""
-        own = torch.einsum("brh,rhg->brg", hidden, self.own[incoming.receiver_kind])
+        own = torch.zeros_like(hidden)
+        for to in range(self.sizes.kinds):
+            own = own + (hidden @ self.own[to]) * (incoming.receiver_kind == to).unsqueeze(-1)
         total = own
-        for kind in range(self.sizes.kinds):
-            to_me = self.typed[incoming.receiver_kind, kind]  # [R, M, H]
-            value = torch.einsum("bsm,rmh->brsh", incoming.messages, to_me)
-            asked = (own * self.ask[incoming.receiver_kind, kind]).sum(-1, keepdim=True)
-            offered = torch.einsum("brsh,rh->brs", value, self.offer[incoming.receiver_kind, kind])
-            heard = incoming.heard & (incoming.sender_kind == kind)
-            weight = masked_softmax(leaky_relu(asked + offered, SLOPE), heard)
-            total = total + torch.einsum("brs,brsh->brh", weight, value)
+        for to, kind in itertools.product(range(self.sizes.kinds), repeat=2):
+            links = (incoming.receiver_kind == to).unsqueeze(-1) & (incoming.sender_kind == kind).unsqueeze(-2)
+            value = incoming.messages @ self.typed[to, kind]
+            asked, offered = own @ self.ask[to, kind], value @ self.offer[to, kind]
+            score = leaky_relu(asked.unsqueeze(-1) + offered.unsqueeze(-2), SLOPE)
+            total = total + masked_softmax(score, incoming.heard & links) @ value
         return self.norm(torch.relu(total))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,17 +26,23 @@ class LayerSizes(NamedTuple):
 
 
 class Incoming(NamedTuple):
-    """What R receivers hear of S senders in one round, in B fleets."""
+    """What R receivers hear in one round, in B fleets: of all S senders, or of J listed ones each."""
 
     messages: Tensor  # [B, S, M]
-    sender_kind: Tensor  # [S] kind index
-    receiver_kind: Tensor  # [R] kind index
-    edges: Tensor  # [B, R, S, 5], see `describe_edges`
-    heard: Tensor  # [B, R, S] bool
+    sender_kind: Tensor  # [S] or [B, S] kind index
+    receiver_kind: Tensor  # [R] or [B, R] kind index
+    edges: Tensor  # [B, R, J, 5], see `describe_edges`
+    heard: Tensor  # [B, R, J] bool
+    senders: Tensor | None = None  # [B, R, J] int64: who the j-th sender is; None: all S in order, J = S
+
+
+Tap = Callable[[Tensor, Incoming], Tensor]
 
 
 class MessageLayer(nn.Module, ABC):
     """One round of talking. What is not heard has no influence at all; nothing is detached."""
+
+    reads_lists = False  # whether `read` takes listed senders; a layer that does not is given copies, see `read_links`
 
     def __init__(self, sizes: LayerSizes) -> None:
         """Build the head that speaks; subclasses add how they read."""
@@ -50,6 +57,43 @@ class MessageLayer(nn.Module, ABC):
     @abstractmethod
     def read(self, hidden: Tensor, incoming: Incoming) -> Tensor:
         """The receivers' next hidden state [B, R, H] from the present one [B, R, H] and what they hear."""
+
+
+def read_links(layer: MessageLayer, hidden: Tensor, incoming: Incoming, tap: Tap | None = None) -> Tensor:
+    """Let a layer read, with a copy of the message on every link where it or the tap needs that.
+
+    Every receiver then becomes a fleet of its own, with one receiver and J senders; so the cost is linear in links.
+
+    Args:
+        layer: reads.
+        hidden: [B, R, H].
+        incoming: of all senders or of listed ones.
+        tap: is given the messages link by link [B, R, J, M], and gives them back; see `GradientStabiliser`.
+    """
+    if tap is None and (incoming.senders is None or layer.reads_lists):
+        return layer.read(hidden, incoming)
+    batch, receivers, links = incoming.heard.shape
+    messages = at_links(incoming.messages, incoming.senders, receivers)
+    messages = messages if tap is None else tap(messages, incoming)
+    sender_kind = incoming.sender_kind.expand(batch, -1).unsqueeze(-1)
+    alone = Incoming(
+        messages.reshape(batch * receivers, links, -1),
+        at_links(sender_kind, incoming.senders, receivers).reshape(batch * receivers, links),
+        incoming.receiver_kind.expand(batch, -1).reshape(batch * receivers, 1),
+        incoming.edges.reshape(batch * receivers, 1, links, -1),
+        incoming.heard.reshape(batch * receivers, 1, links),
+    )
+    return layer.read(hidden.reshape(batch * receivers, 1, -1), alone).view_as(hidden)
+
+
+def at_links(values: Tensor, senders: Tensor | None, receivers: int) -> Tensor:
+    """Senders' values [B, S, D] at the links [B, R, J, D] of so many receivers."""
+    if senders is None:
+        return values.unsqueeze(1).expand(-1, receivers, -1, -1)
+    batch, size, width = values.shape
+    start = torch.arange(batch, device=senders.device).view(-1, 1, 1) * size
+    rows = (senders + start).flatten()
+    return values.reshape(batch * size, width).index_select(0, rows).view(*senders.shape, width)
 
 
 def masked_softmax(score: Tensor, mask: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policy_core.contract import Contract, Kind
+from policy_core.contract import Contract, Kind, scale_of
 from policy_core.export.bundle import Bundle, BundleError, read_bundle
 from policy_core.serving.engine import FleetEngine
 from policy_core.serving.onboard import OnboardPolicy
@@ -22,7 +22,7 @@ class Verification(NamedTuple):
     bundle: Bundle
     trials: int
     greatest_difference: float  # between on board and engine, of messages, and of logits as a share of the largest
-    same_choices: int
+    same_choices: int  # agents that made the same choices on board and in the engine
     choices: int
 
 
@@ -45,15 +45,18 @@ def verify_bundle(path: Path, contract: Contract | None = None, trials: int = 20
         observations = {
             name: draw_observation(bundle.manifest.contract.kind(kind), chance) for name, kind in agents.items()
         }
+        engine.forget()
         answer = engine.decide(observations)
-        chosen, messages, logits = decide_on_board(bundle, agents, observations)
-        for name in agents:
+        policies, messages = decide_on_board(bundle, agents, observations)
+        for name, policy in policies.items():
             legal = observations[name].mask
-            here, there = logits[name][legal], answer.logits[name][legal]
-            greatest = max(greatest, float(np.abs(here - there).max() / max(1.0, np.abs(here).max())))
+            here, there = policy.judge(), answer.judged[name]
+            for mine, other in ((here.logits[legal], there.logits[legal]), (here.controls, there.controls)):
+                greatest = max(greatest, _relative_difference(mine, other))
+            blocks = len(bundle.manifest.contract.kind(agents[name]).blocks)
+            same += bool(np.array_equal(policy.decide()[:blocks], answer.decisions[name][:blocks]))
         if messages.size:
             greatest = max(greatest, float(np.abs(messages - answer.messages).max()))
-        same += sum(chosen[name] == answer.choices[name] for name in agents)
         choices += len(agents)
     if greatest > TOLERANCE:
         raise BundleError(f"{path}: on board and engine differ by {greatest:.2e}; wanted at most {TOLERANCE:.0e}.")
@@ -62,11 +65,11 @@ def verify_bundle(path: Path, contract: Contract | None = None, trials: int = 20
 
 def decide_on_board(
     bundle: Bundle, agents: dict[str, str], observations: dict[str, Observation]
-) -> tuple[dict[str, int], np.ndarray, dict[str, np.ndarray]]:
-    """Play one decision with one on-board policy per agent and a perfect channel.
+) -> tuple[dict[str, OnboardPolicy], np.ndarray]:
+    """Play one tick with one on-board policy per agent and a perfect channel.
 
     Returns:
-        Choices by name, messages [K, N, M], logits by name [C].
+        The policies by name, ready to decide, and messages [K, N, M].
     """
     policies = {name: OnboardPolicy(bundle, kind) for name, kind in agents.items()}
     spoken = {name: policy.begin(observations[name]) for name, policy in policies.items()}
@@ -75,8 +78,11 @@ def decide_on_board(
         rounds.append(np.stack([spoken[name] for name in agents]))
         replies = {name: policy.hear(_hear(name, agents, observations, spoken)) for name, policy in policies.items()}
         spoken = {name: reply for name, reply in replies.items() if reply is not None}
-    chosen = {name: policy.choose() for name, policy in policies.items()}
-    return chosen, np.array(rounds, np.float32), {name: policy.judge() for name, policy in policies.items()}
+    return policies, np.array(rounds, np.float32)
+
+
+def _relative_difference(mine: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(mine - other).max() / max(1.0, np.abs(mine).max())) if mine.size else 0.0
 
 
 def _hear(
@@ -94,11 +100,11 @@ def _hear(
 
 def draw_observation(kind: Kind, chance: np.random.Generator) -> Observation:
     """A random observation within the contract's ranges, anywhere on a 30 m by 20 m floor."""
-    centre, half = kind.scale()
+    centre, half = scale_of(kind.observation)
     vector = centre + half * chance.uniform(-1, 1, centre.shape)
-    centre, half = kind.scale(of_candidate=True)
+    centre, half = scale_of(kind.candidate)
     candidates = centre + half * chance.uniform(-1, 1, (kind.candidates, *centre.shape))
-    mask = chance.random(kind.candidates) < 0.5
-    mask[0] = True
+    mask = chance.random(sum(kind.blocks)) < 0.5
+    mask[kind.firsts] = True
     position = (float(chance.uniform(0, 30)), float(chance.uniform(0, 20)), float(chance.uniform(-np.pi, np.pi)))
     return Observation(vector.astype(np.float32), candidates.astype(np.float32), mask, position)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-FORMAT = 1
+FORMAT = 2
 PATTERN = "checkpoint-*.pt"
 BEST = "best.pt"  # of the weights with the best evaluation
 

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from policy_core.agents.fleet_policy import FleetPolicy, sample
+from policy_core.agents.actions import sample, to_world
+from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import sense
+from policy_core.chance import Chance
 from policy_core.comm.channel import transmit
 from policy_core.environment import BatchEnvironment
 
@@ -33,16 +35,19 @@ def evaluate(
 ) -> Evaluation:
     """Play so many ticks in every world from a fresh start; the channel loses and delays as in training."""
     device = next(policy.parameters()).device
-    air, chance = torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(seed + 1)
+    air, chance = Chance(seed, device), Chance(seed + 1, device)
+    memory = None
     observations = environment.reset(seed)
     earned = np.zeros(environment.worlds)
     episodes: list[dict[str, float]] = []
     for _ in range(ticks):
         senses = sense(observations, device)
         links = transmit(policy.channel, senses.position, senses.alive, policy.contract.rounds, air)
-        logits = policy(senses, links, silence=silence).logits
-        actions = sample({kind: judged / temperature for kind, judged in logits.items()}, chance)
-        step = environment.step(actions.cpu().numpy())
+        answer = policy(senses, links, memory, silence=silence)
+        actions = sample(policy.contract, answer, chance, temperature)
+        step = environment.step(to_world(policy.contract, senses.counts(), actions).cpu().numpy())
+        over = torch.from_numpy(step.terminated | step.truncated).to(device)
+        memory = answer.hidden.masked_fill(over.view(-1, 1, 1), 0.0)
         observations = step.observations
         earned += step.reward.mean(-1)
         episodes.extend(step.kpis)

@@ -5,41 +5,56 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the entries that count; zero (with zero gradient) when none does."""
-    return (values * weight).sum() / weight.sum().clamp(min=1)
+from policy_core.agents.scale import Reduce
 
 
-def normalise_advantage(advantage: Tensor, weight: Tensor) -> Tensor:
-    """Zero mean and unit spread over the entries that count; same shape."""
-    centred = advantage - weighted_mean(advantage, weight)
-    return centred / (weighted_mean(centred.square(), weight).sqrt() + 1e-6)
+def weighted_mean(values: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor:
+    """Sum of the entries that count, over `total`, their count in all processes of a run (None: only here)."""
+    return (values * weight).sum() / (weight.sum().clamp(min=1) if total is None else total)
 
 
-def policy_loss(log_ratio: Tensor, advantage: Tensor, weight: Tensor, clip: float) -> Tensor:
+def normalise_advantage(advantage: Tensor, weight: Tensor, reduce: Reduce) -> Tensor:
+    """Zero mean and unit spread over the entries that count, of all processes; same shape.
+
+    Args:
+        advantage: any shape.
+        weight: 1 where an entry counts, else 0; same shape.
+        reduce: sums over all processes of a run.
+    """
+    total = reduce(weight.sum()).clamp(min=1)
+    centred = advantage - reduce(weighted_mean(advantage, weight, total))
+    return centred / (reduce(weighted_mean(centred.square(), weight, total)).sqrt() + 1e-6)
+
+
+def policy_loss(
+    log_ratio: Tensor, advantage: Tensor, weight: Tensor, clip: float, total: Tensor | None = None
+) -> Tensor:
     """Clipped surrogate (arXiv:1707.06347, eq. 7), to be minimised.
 
     Args:
-        log_ratio: new minus old log-probability [B, N].
-        advantage: [B, N].
-        weight: 1 where the agent had a choice, else 0 [B, N].
+        log_ratio: new minus old log-probability [..., N].
+        advantage: [..., N].
+        weight: 1 where the agent had a choice, else 0 [..., N].
         clip: epsilon.
+        total: count of such entries, see `weighted_mean`.
     """
     ratio = log_ratio.exp()
     surrogate = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
-    return -weighted_mean(surrogate, weight)
+    return -weighted_mean(surrogate, weight, total)
 
 
-def value_loss(value: Tensor, old_value: Tensor, target: Tensor, weight: Tensor, clip: float) -> Tensor:
+def value_loss(
+    value: Tensor, old_value: Tensor, target: Tensor, weight: Tensor, clip: float, total: Tensor | None = None
+) -> Tensor:
     """Half the squared error, the worse of plain and clipped, so that one batch cannot move a value far."""
     kept_close = old_value + (value - old_value).clamp(-clip, clip)
-    return 0.5 * weighted_mean(torch.maximum((value - target).square(), (kept_close - target).square()), weight)
+    error = torch.maximum((value - target).square(), (kept_close - target).square())
+    return 0.5 * weighted_mean(error, weight, total)
 
 
-def divergence(log_ratio: Tensor, weight: Tensor) -> Tensor:
+def divergence(log_ratio: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor:
     """KL from old to new policy (nats), estimated without bias and never negative (Schulman 2020, "k3")."""
-    return weighted_mean(log_ratio.exp() - 1 - log_ratio, weight)
+    return weighted_mean(log_ratio.exp() - 1 - log_ratio, weight, total)
 
 
 def explained_variance(value: Tensor, target: Tensor) -> float:

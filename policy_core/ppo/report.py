@@ -21,17 +21,18 @@ SHOWN = {  # name in the log: words and format on the screen
     "kl": "KL {:.4f}",
     "entropy": "entropy {:.2f}",
     "explained variance": "EV {:.2f}",
-    "gradient through messages round 1": "message gradient {:.1e}",
+    "message gradient norm/round 1": "message gradient {:.1e}",
 }
 
 
 class Report:
     """What the person at the screen, and TensorBoard, get to see."""
 
-    def __init__(self, folder: Path, iterations: int, done: int, frames_each: int, console: Console) -> None:
-        """Log below `folder`; `done` iterations of `iterations` lie behind, of so many agent frames each."""
+    def __init__(self, folder: Path | None, iterations: int, done: int, frames_each: int, console: Console) -> None:
+        """Log below `folder` (None: nowhere); `done` of so many iterations lie behind, of so many agent frames each."""
         self.console = console
-        self.writer = SummaryWriter(str(folder), purge_step=done * frames_each + 1 if done else None)
+        purge = done * frames_each + 1 if done else None
+        self.writer = None if folder is None else SummaryWriter(str(folder), purge_step=purge)
         self.iterations = iterations
         self.progress = Progress(
             TextColumn("training"),
@@ -57,12 +58,12 @@ class Report:
             else:
                 yield self
         finally:
-            self.writer.close()
+            if self.writer:
+                self.writer.close()
 
     def iteration(self, number: int, frames: int, figures: dict[str, float]) -> None:
         """Log the figures of an iteration and move the bar."""
-        for name, figure in figures.items():
-            self.writer.add_scalar(name, figure, frames)
+        self._log(figures, frames)
         told = "  ".join(words.format(figures[name]) for name, words in SHOWN.items() if name in figures)
         self.progress.update(self.task, completed=number)
         self.live.update(Group(self.progress, Text(told, style="dim")))
@@ -78,6 +79,12 @@ class Report:
 
     def evaluation(self, frames: int, figures: dict[str, float]) -> None:
         """Log the figures of an evaluation."""
+        self._log({f"evaluation/{name}": figure for name, figure in figures.items()}, frames)
+        if self.writer:
+            self.writer.flush()
+
+    def _log(self, figures: dict[str, float], frames: int) -> None:
+        if self.writer is None:
+            return
         for name, figure in figures.items():
-            self.writer.add_scalar(f"evaluation/{name}", figure, frames)
-        self.writer.flush()
+            self.writer.add_scalar(name, figure, frames)

@@ -5,16 +5,19 @@ Messages themselves are never kept: the loss computes them anew, with gradient, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policy_core.agents.fleet_policy import FleetPolicy, judge, sample
+from policy_core.agents.actions import judge, sample, to_world
+from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import Senses, sense
+from policy_core.chance import Chance
 from policy_core.comm.channel import Links, transmit
 from policy_core.environment import BatchEnvironment, Observations
+from policy_core.ppo.checkpoint import Restorable, pack_arrays, unpack_arrays
 
 
 class Final(NamedTuple):
@@ -30,7 +33,9 @@ class Rollout(NamedTuple):
 
     senses: Senses  # [T, E, ...]
     links: Links  # [T, E, K, N, N]
-    actions: Tensor  # [T, E, N] int64
+    memory: Tensor  # [T / L, E, N, H] at the start of every sequence; H is 0 without memory
+    began: Tensor  # [T, E] bool: the tick was the first of an episode, so nothing is remembered
+    actions: Tensor  # [T, E, N, P]
     log_probability: Tensor  # [T, E, N] of the actions, when they were drawn
     reward: Tensor  # [T, E, N]
     terminated: Tensor  # [T, E] bool
@@ -43,25 +48,51 @@ class Rollout(NamedTuple):
 class Collector:
     """Plays the policy in a batch of worlds; its buffers are reused, so a rollout lives until the next `collect`."""
 
-    def __init__(self, environment: BatchEnvironment, *, ticks: int, rounds: int, seed: int, device: torch.device):
-        """Start every world anew and make room for T ticks."""
+    def __init__(
+        self,
+        environment: BatchEnvironment,
+        *,
+        ticks: int,
+        sequence: int,
+        hidden: int,
+        seed: int,
+        device: torch.device,
+        first_world: int = 0,
+        all_worlds: int = 0,
+    ) -> None:
+        """Start every world anew and make room for T ticks.
+
+        Args:
+            environment: this process's worlds.
+            ticks: T.
+            sequence: L, ticks between memories that are kept; divides T.
+            hidden: H of the policy's memory; 0 without.
+            seed: of all chance.
+            device: of the tensors.
+            first_world: place of the first own world among those of all processes.
+            all_worlds: of all processes; 0: there is one process.
+        """
+        worlds, agents = environment.worlds, len(environment.agents)
+        rows = slice(first_world, first_world + worlds) if all_worlds else None
         self.environment = environment
         self.ticks = ticks
+        self.sequence = sequence
         self.device = device
-        self.chance = torch.Generator(device).manual_seed(seed)  # of actions
-        self.air = torch.Generator(device).manual_seed(seed + 1)
-        self.observations = environment.reset(seed)
-        worlds, agents = environment.worlds, len(environment.agents)
+        self.chance = Chance(seed, device, rows, all_worlds)  # of actions
+        self.air = Chance(seed + 1, device, rows, all_worlds)
+        self.observations = environment.reset(seed, first_world)
+        self.memory = torch.zeros(worlds, agents, hidden, device=device)
+        self.begins = torch.ones(worlds, dtype=torch.bool, device=device)
+        size = environment.contract.action_size
         self.running_return = np.zeros(worlds)
         self.running_ticks = np.zeros(worlds, dtype=np.int64)
-        link_shape = (ticks, worlds, rounds, agents, agents)
         self._senses = sense(self.observations).map(
             lambda part: torch.empty((ticks, *part.shape), dtype=part.dtype, device=device)
         )
-        self._links = Links(
-            torch.empty(link_shape, dtype=torch.bool, device=device), torch.empty(link_shape, device=device)
-        )
-        self._actions = torch.empty((ticks, worlds, agents), dtype=torch.int64, device=device)
+        self._links: Links | None = None  # made at the first tick, when shapes are known
+        self._memory = torch.empty((ticks // sequence, worlds, agents, hidden), device=device)
+        self._began = torch.empty((ticks, worlds), dtype=torch.bool, device=device)
+        self._actions = torch.empty((ticks, worlds, agents, size), device=device)
         self._log_probability, self._reward = (torch.empty((ticks, worlds, agents), device=device) for _ in range(2))
         self._terminated, self._truncated = (
             torch.empty((ticks, worlds), dtype=torch.bool, device=device) for _ in range(2)
@@ -75,12 +106,15 @@ class Collector:
         for tick in range(self.ticks):
             senses = sense(self.observations, self.device)
             links = transmit(policy.channel, senses.position, senses.alive, policy.contract.rounds, self.air)
-            logits = policy(senses, links).logits
-            actions = sample(logits, self.chance)
+            answer = policy(senses, links, self.memory)
+            actions = sample(policy.contract, answer, self.chance)
             self._remember(tick, senses, links)
             self._actions[tick] = actions
-            self._log_probability[tick] = judge(logits, actions)[0]
-            step = self.environment.step(actions.cpu().numpy())
+            self._log_probability[tick] = judge(policy.contract, answer, actions)[0]
+            step = self.environment.step(to_world(policy.contract, senses.counts(), actions).cpu().numpy())
+            self.begins = torch.from_numpy(step.terminated | step.truncated).to(self.device)
+            if policy.architecture.memory:
+                self.memory = answer.hidden.masked_fill(self.begins.view(-1, 1, 1), 0.0)
             self._reward[tick] = torch.from_numpy(step.reward)
             self._terminated[tick] = torch.from_numpy(step.terminated)
             self._truncated[tick] = torch.from_numpy(step.truncated)
@@ -88,9 +122,12 @@ class Collector:
             if step.truncated.any():
                 finals.append(self._final(tick, step.final, step.truncated))
             episodes.extend(self._close(step.reward, step.terminated | step.truncated, step.kpis))
+        assert self._links is not None
         return Rollout(
             self._senses,
             self._links,
+            self._memory,
+            self._began,
             self._actions,
             self._log_probability,
             self._reward,
@@ -101,15 +138,47 @@ class Collector:
             episodes,
         )
 
+    def content(self) -> dict[str, Any]:
+        """What is needed to go on collecting, as plain data; `world` is None where a world cannot be saved."""
+        world = self.environment.snapshot() if isinstance(self.environment, Restorable) else None
+        return {
+            "chance": self.chance.generator.get_state(),
+            "air": self.air.generator.get_state(),
+            "memory": self.memory,
+            "begins": self.begins,
+            "running_return": torch.from_numpy(self.running_return.copy()),
+            "running_ticks": torch.from_numpy(self.running_ticks.copy()),
+            "world": None if world is None else pack_arrays(world),
+        }
+
+    def take_up(self, content: dict[str, Any], *, seed: int, first_world: int) -> None:
+        """Go on from saved content; a world that was not saved starts anew from this seed."""
+        self.chance.generator.set_state(content["chance"])
+        self.air.generator.set_state(content["air"])
+        if content["world"] is None or not isinstance(self.environment, Restorable):
+            self.observations = self.environment.reset(seed, first_world)
+            return
+        self.observations = self.environment.restore(unpack_arrays(content["world"]))
+        self.memory.copy_(content["memory"])
+        self.begins.copy_(content["begins"])
+        self.running_return[:] = content["running_return"].numpy()
+        self.running_ticks[:] = content["running_ticks"].numpy()
+
     def _remember(self, tick: int, senses: Senses, links: Links) -> None:
+        if tick % self.sequence == 0:
+            self._memory[tick // self.sequence] = self.memory
+        self._began[tick] = self.begins
         for name, kind in senses.kinds.items():
             for kept, part in zip(self._senses.kinds[name], kind, strict=True):
                 kept[tick] = part
         self._senses.position[tick] = senses.position
         self._senses.alive[tick] = senses.alive
         self._senses.state[tick] = senses.state
-        self._links.heard[tick] = links.heard
-        self._links.age[tick] = links.age
+        if self._links is None:
+            self._links = links.map(lambda part: part.new_empty((self.ticks, *part.shape)))
+        for buffer, drawn in zip(self._links, links, strict=True):
+            if buffer is not None and drawn is not None:
+                buffer[tick] = drawn
 
     def _final(self, tick: int, final: Observations | None, truncated: np.ndarray) -> Final:
         if final is None:

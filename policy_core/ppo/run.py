@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ import torch
 
 from policy_core.agents.critic import Critic, ValueScale
 from policy_core.agents.fleet_policy import FleetPolicy
+from policy_core.agents.senses import Senses, sense
 from policy_core.config import ConfigError
 from policy_core.contract import Contract
 from policy_core.environment import BatchEnvironment
-from policy_core.ppo.checkpoint import Restorable, pack_arrays, read_commit, unpack_arrays
+from policy_core.ppo.batch import Split, prepare
+from policy_core.ppo.check import check_rollout
+from policy_core.ppo.checkpoint import read_commit
+from policy_core.ppo.learner import Learner
+from policy_core.ppo.ranks import join_ranks
 from policy_core.ppo.rollout import Collector
 from policy_core.ppo.settings import TrainingSettings
-from policy_core.ppo.update import Learner, prepare, update
+from policy_core.ppo.update import update
 
 MAY_CHANGE = ("frames", "threads", "checkpoint", "evaluation", "device")  # when a run is resumed
 
@@ -31,18 +37,24 @@ class Run:
         self.settings = settings
         self.folder = folder
         self.device = torch.device(choose_device(settings.device))
+        self.ranks = join_ranks(self.device)
+        rows = self.ranks.rows(settings.worlds)
+        self.split = Split(rows, settings.worlds)
         torch.manual_seed(settings.seed)
-        self.environment = make_environment(settings, settings.worlds)
-        contract = self.environment.contract
-        self.policy = FleetPolicy(contract, settings.architecture, settings.channel).to(self.device)
+        self.environment = make_environment(settings, rows.stop - rows.start)
+        contract, sizes = self.environment.contract, settings.architecture
+        self.policy = FleetPolicy(contract, sizes, settings.channel).to(self.device)
         self.collector = Collector(
             self.environment,
             ticks=settings.ticks,
-            rounds=contract.rounds,
+            sequence=settings.sequence,
+            hidden=sizes.hidden if sizes.memory else 0,
             seed=settings.seed,
             device=self.device,
+            first_world=rows.start,
+            all_worlds=settings.worlds if self.ranks.count > 1 else 0,
         )
-        critic = Critic(contract, settings.architecture, self.collector.observations.state.shape[-1]).to(self.device)
+        critic = Critic(contract, sizes, self.collector.observations.state.shape[-1]).to(self.device)
         self.learner = Learner(
             self.policy,
             critic,
@@ -51,6 +63,7 @@ class Run:
             torch.optim.Adam(critic.parameters(), eps=1e-5),
             torch.Generator(self.device).manual_seed(settings.seed + 2),
         )
+        self._watch(sense(self.collector.observations, self.device))
         self.commit = read_commit()
         self.iteration = 0
         self.best_return: float | None = None
@@ -74,8 +87,12 @@ class Run:
         collected = time.monotonic()
         torch.set_num_threads(self.settings.threads.update)
         progress = self.iteration / self.iterations
-        batch, figures = prepare(rollout, self.learner, self.settings.ppo)
-        figures |= update(batch, self.learner, self.settings.ppo, progress, detach=self.settings.detach_messages)
+        ppo, parts = self.settings.ppo, self.learner
+        check_rollout(rollout, self.environment.contract, ppo.reward_limit)
+        batch, figures = prepare(rollout, parts, ppo, self.ranks)
+        detach = self.settings.detach_messages
+        figures |= update(batch, parts, ppo, progress, split=self.split, ranks=self.ranks, detach=detach)
+        self._watch(rollout.senses)
         torch.set_num_threads(self.settings.threads.collect)
         ended = time.monotonic()
         figures |= {"seconds/collect": collected - began, "seconds/learn": ended - collected}
@@ -86,10 +103,14 @@ class Run:
         self.iteration += 1
         return figures
 
+    def _watch(self, senses: Senses) -> None:
+        """Let running scales take in what was sensed; between iterations, see `RunningScale`."""
+        self.policy.watch(senses, self.ranks.sum)
+        self.learner.critic.watch(senses, self.ranks.sum)
+
     def content(self) -> dict[str, Any]:
-        """All that is needed to go on, as plain data."""
+        """All that is needed to go on, as plain data; whole on the first process only, and all must call it."""
         parts = self.learner
-        world = pack_arrays(self.environment.snapshot()) if isinstance(self.environment, Restorable) else None
         return {
             "settings": self.settings.model_dump(mode="json"),
             "commit": self.commit,
@@ -105,10 +126,8 @@ class Run:
             "scale": parts.scale.state_dict(),
             "policy_optimiser": parts.policy_optimiser.state_dict(),
             "critic_optimiser": parts.critic_optimiser.state_dict(),
-            "chance": {name: generator.get_state() for name, generator in self._generators().items()},
-            "running_return": torch.from_numpy(self.collector.running_return.copy()),
-            "running_ticks": torch.from_numpy(self.collector.running_ticks.copy()),
-            "world": world,
+            "shuffle": parts.shuffle.get_state(),
+            "collectors": self.ranks.collect(self.collector.content()),  # one for each process
         }
 
     def take_up(self, content: dict[str, Any]) -> None:
@@ -128,20 +147,15 @@ class Run:
             raise ConfigError(f"{self.folder}: the contract has changed since the run was started; start a new one.")
         for name in ("policy", "critic", "scale", "policy_optimiser", "critic_optimiser"):
             getattr(self.learner, name).load_state_dict(content[name])
-        for name, generator in self._generators().items():
-            generator.set_state(content["chance"][name])
+        self.learner.shuffle.set_state(content["shuffle"])
         self.iteration = content["iteration"]
         self.best_return = content["best_return"]
         self.evaluations = content["evaluations"]
-        if content["world"] is not None and isinstance(self.environment, Restorable):
-            self.collector.observations = self.environment.restore(unpack_arrays(content["world"]))
-            self.collector.running_return[:] = content["running_return"].numpy()
-            self.collector.running_ticks[:] = content["running_ticks"].numpy()
+        seed, first = self.settings.seed + 7919 * self.iteration, self.split.rows.start
+        if len(content["collectors"]) == self.ranks.count:
+            self.collector.take_up(content["collectors"][self.ranks.index], seed=seed, first_world=first)
         else:
-            self.collector.observations = self.environment.reset(self.settings.seed + 7919 * self.iteration)
-
-    def _generators(self) -> dict[str, torch.Generator]:
-        return {"chance": self.collector.chance, "air": self.collector.air, "shuffle": self.learner.shuffle}
+            self.collector.observations = self.environment.reset(seed, first)
 
 
 def make_environment(settings: TrainingSettings, worlds: int) -> BatchEnvironment:
@@ -170,7 +184,8 @@ def choose_device(wanted: str) -> str:
         ConfigError: CUDA is asked for and there is none.
     """
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device: saw '{wanted}', but torch finds no CUDA device; use 'cpu' or 'auto'")
-    return wanted
+    own = os.environ.get("LOCAL_RANK")  # torchrun: every process its own card
+    return f"cuda:{own}" if wanted == "cuda" and own is not None else wanted

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from policy_core.agents.fleet_policy import Architecture
 from policy_core.comm.channel import ChannelSettings
@@ -22,9 +22,14 @@ class PpoSettings(Settings):
     value_clip: float = Field(0.2, gt=0)  # in units of the returns' running spread
     entropy_start: float = Field(0.01, ge=0)  # bonus per nat, falls linearly
     entropy_end: float = Field(0.001, ge=0)
-    learning_rate: float = Field(3e-4, gt=0, le=1)  # falls linearly to zero
+    learning_rate: float = Field(3e-4, gt=0, le=1)  # at the start
+    schedule: Literal["linear", "constant"] = "linear"  # the learning rate falls to zero, or stays
     kl_limit: float = Field(0.03, gt=0)  # nats; the epochs of an iteration stop beyond it
     gradient_norm: float = Field(0.5, gt=0)  # each of policy and critic is clipped to it
+    link_gradient_norm: float = Field(0.0, ge=0)  # of one message on one link is clipped to it; 0: unclipped
+    credit: Literal["agent", "team"] = "agent"  # each agent learns from its own reward, or from the living's mean
+    reward_limit: float = Field(1e4, gt=0)  # a greater reward ends the run with an error
+    sequence: int = Field(16, ge=1)  # ticks of a sequence that a policy with memory is trained through
 
 
 class Threads(Settings):
@@ -68,3 +73,14 @@ class TrainingSettings(Settings):
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+
+    @model_validator(mode="after")
+    def _sequences_fit(self) -> TrainingSettings:
+        if self.ticks % self.sequence:
+            raise ValueError(f"ticks {self.ticks} cannot be cut into sequences of {self.sequence}; make it a multiple")
+        return self
+
+    @property
+    def sequence(self) -> int:
+        """L: ticks that the policy is trained through at a time; 1 without memory."""
+        return self.ppo.sequence if self.architecture.memory else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import threading
 import time
@@ -37,29 +38,37 @@ class Outcome(NamedTuple):
 def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, console: Console | None = None) -> Outcome:
     """Train a fleet policy; the run folder gets settings, checkpoints, the best weights and TensorBoard logs.
 
+    Started by torchrun, all processes train together, each on its share of the worlds; the first one writes. After
+    a crash torchrun starts all anew, and the run goes on from its newest checkpoint.
+
     The first Ctrl-C ends the run after the running iteration, with everything saved; a second one at once.
 
     Raises:
         ConfigError, CheckpointError, TrainingError: in words; the last good checkpoint is intact.
     """
     console = console or Console()
+    is_first = os.environ.get("RANK", "0") == "0"
+    console.quiet = console.quiet or not is_first
     console.print(f"building {settings.worlds} worlds of {settings.env}", soft_wrap=True, highlight=False)
     run = Run(settings, folder)
-    if resume:
+    was_restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and any(folder.glob(PATTERN))
+    if resume or was_restarted:
         content, faults = read_newest(folder)
         for fault in faults:
             console.print(f"[yellow]passed over[/] {fault}")
         run.take_up(content)
     elif any(folder.glob(PATTERN)):
         raise ConfigError(f"{folder}: already holds a run. Give --resume to go on with it, or another --run-dir.")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    if is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     judges = make_environment(settings, settings.evaluation.worlds)
     began = time.monotonic()
-    saved_at = run.iteration if resume else -1
-    report = Report(folder / "tensorboard", run.iterations, run.iteration, run.frames_each, console)
+    saved_at = run.iteration if resume or was_restarted else -1
+    log = folder / "tensorboard" if is_first else None
+    report = Report(log, run.iterations, run.iteration, run.frames_each, console)
     with report.shown(), listening_for_interrupt() as interrupted:
-        while run.iteration < run.iterations and not interrupted.is_set():
+        while run.iteration < run.iterations and not run.ranks.agree(interrupted.is_set()):
             figures = run.iterate()
             frames = run.iteration * run.frames_each
             report.iteration(run.iteration, frames, figures)
@@ -67,10 +76,10 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
             if is_last or run.iteration % settings.evaluation.every == 0:
                 note_evaluation(run, judges, report)
             if is_last or run.iteration % settings.checkpoint.every == 0:
-                save_numbered(folder, run.iteration, run.content(), settings.checkpoint.keep)
+                save(run)
                 saved_at = run.iteration
         if saved_at != run.iteration:
-            save_numbered(folder, run.iteration, run.content(), settings.checkpoint.keep)
+            save(run)
     best = folder / BEST
     return Outcome(
         run.iteration,
@@ -82,8 +91,18 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
     )
 
 
+def save(run: Run) -> None:
+    """Save the checkpoint of this iteration; every process tells its part, the first one writes."""
+    content = run.content()
+    if run.ranks.index == 0:
+        save_numbered(run.folder, run.iteration, content, run.settings.checkpoint.keep)
+
+
 def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:
-    """Evaluate with and without messages, log it, and keep the weights if they are the best so far."""
+    """Evaluate with and without messages, log it, and keep the weights if they are the best so far.
+
+    Every process plays the same evaluation, so that all come to the same verdict.
+    """
     asked = run.settings.evaluation
     play = functools.partial(
         evaluate, run.policy, judges, ticks=asked.ticks, seed=asked.seed, temperature=asked.temperature
@@ -97,7 +116,9 @@ def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:
     is_best = run.best_return is None or heard.mean_return > run.best_return
     if is_best:
         run.best_return = heard.mean_return
-        write_checkpoint(run.folder / BEST, run.content())
+        content = run.content()
+        if run.ranks.index == 0:
+            write_checkpoint(run.folder / BEST, content)
     report.say(
         f"evaluation at {frames:,} frames: return {heard.mean_return:.3f} ± {heard.spread:.3f}, "
         f"silenced {silent.mean_return:.3f}{'  (best)' if is_best else ''}"

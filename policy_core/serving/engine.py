@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from policy_core.agents.actions import Answer
 from policy_core.agents.senses import KindSenses, Senses
 from policy_core.comm.channel import Links, choose_neighbours
 from policy_core.export.bundle import Bundle
-from policy_core.serving.choice import draw_choice
+from policy_core.serving.choice import Judgement, draw_decision
 from policy_core.serving.onboard import check_observation
 from policy_core.serving.policy import Observation
 
@@ -20,10 +21,15 @@ from policy_core.serving.policy import Observation
 class FleetAnswer(NamedTuple):
     """One tick's decisions; agents without an observation are absent."""
 
-    choices: dict[str, int]  # candidate index by agent name
+    decisions: dict[str, np.ndarray]  # [P] by agent name
     messages: np.ndarray  # [K, N, M] in fleet order; zeros where absent
     seconds: float  # from observations to answer
-    logits: dict[str, np.ndarray]  # by agent name [C], -inf where illegal
+    judged: dict[str, Judgement]  # by agent name
+
+    @property
+    def choices(self) -> dict[str, int]:
+        """The first part of each decision: a candidate, or an option of the first choice."""
+        return {name: int(decision[0]) for name, decision in self.decisions.items()}
 
 
 class FleetEngine:
@@ -59,6 +65,7 @@ class FleetEngine:
         self._fleet_order = np.array([grouped.index(name) for name in names])  # place in the batch of each agent
         self._batch_order = np.array([names.index(name) for name in grouped])
         self._grouped = grouped
+        self._memory = torch.zeros(1, len(names), bundle.manifest.architecture.hidden, device=self.device)
 
     @torch.inference_mode()
     def decide(self, observations: Mapping[str, Observation], heard: np.ndarray | None = None) -> FleetAnswer:
@@ -79,23 +86,32 @@ class FleetEngine:
             asked = np.ascontiguousarray(heard[:, self._batch_order][:, :, self._batch_order])
             adjacency = adjacency & torch.from_numpy(asked).to(self.device)
         age = torch.zeros(adjacency.shape, device=self.device)
-        answer = self._policy(senses, Links(adjacency, age))
-        logits = [row for kind in answer.logits.values() for row in kind[0].cpu().numpy()]
+        answer = self._policy(senses, Links(adjacency, age), self._memory)
+        self._memory = answer.hidden * senses.alive.unsqueeze(-1)  # who is absent forgets
+        judged = self._judgements(answer)
         alive = senses.alive[0].cpu().numpy()
         messages = np.zeros((self._contract.rounds, len(self._agents), self._contract.message_size), np.float32)
         for r, message in enumerate(answer.messages):
             messages[r] = (message[0] * senses.alive[0].unsqueeze(-1)).cpu().numpy()[self._fleet_order]
-        present = [row for row in range(len(self._grouped)) if alive[row]]
-        return FleetAnswer(
-            {
-                name: draw_choice(logits[row], observations[name], self._temperature)
-                for row, name in enumerate(self._grouped)
-                if alive[row]
-            },
-            messages,
-            time.perf_counter() - began,
-            {self._grouped[row]: logits[row] for row in present},
-        )
+        known = {name: judged[row] for row, name in enumerate(self._grouped) if alive[row]}
+        decisions = {
+            name: draw_decision(self._contract.kind(self._agents[name]), each, observations[name], self._temperature)
+            for name, each in known.items()
+        }
+        return FleetAnswer(decisions, messages, time.perf_counter() - began, known)
+
+    def forget(self) -> None:
+        """Begin anew with nothing remembered, as at the start of an episode."""
+        self._memory = torch.zeros_like(self._memory)
+
+    def _judgements(self, answer: Answer) -> list[Judgement]:
+        """Of every agent, in the order of the batch."""
+        judged = []
+        for name, logits in answer.logits.items():
+            rows = logits[0].cpu().numpy()
+            controls = answer.controls.get(name, logits.new_empty(1, len(rows), 0))[0].cpu().numpy()
+            judged += [Judgement(row, placed) for row, placed in zip(rows, controls, strict=True)]
+        return judged
 
     def _gather(self, observations: Mapping[str, Observation]) -> Senses:
         """One batch of the whole fleet [1, N, ...]; absent agents are dead and may only choose candidate 0."""
@@ -104,8 +120,8 @@ class FleetEngine:
             kind = self._contract.kinds[label]
             vector = np.zeros((1, len(members), kind.observation_size), np.float32)
             candidates = np.zeros((1, len(members), kind.candidates, kind.candidate_size), np.float32)
-            mask = np.zeros((1, len(members), kind.candidates), bool)
-            mask[..., 0] = True
+            mask = np.zeros((1, len(members), sum(kind.blocks)), bool)
+            mask[..., kind.firsts] = True
             for row, name in enumerate(members):
                 observation = observations.get(name)
                 if observation is not None:

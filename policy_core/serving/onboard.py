@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policy_core.agents.actor import Legal
 from policy_core.comm.attention import describe_edges, relate
 from policy_core.comm.channel import choose_neighbours
 from policy_core.comm.layer import Incoming
 from policy_core.contract import ContractError, Kind
 from policy_core.export.bundle import Bundle
-from policy_core.serving.choice import draw_choice
+from policy_core.serving.choice import Judgement, draw_decision
 from policy_core.serving.policy import Heard, Observation
 
 
@@ -36,6 +35,7 @@ class OnboardPolicy:
         self._actor = self._policy.actor(kind)
         self._silence = np.zeros(self._contract.message_size, np.float32)
         self._sender_kinds: tuple[tuple[str, ...], Tensor] = ((), torch.empty(0, dtype=torch.int64))
+        self._memory: Tensor | None = None
         self._round = 0
 
     @torch.inference_mode()
@@ -48,11 +48,13 @@ class OnboardPolicy:
         check_observation(self._kind, observation, self._label)
         self._observation = observation
         vector, candidates, mask = (torch.from_numpy(np.asarray(part)).unsqueeze(0) for part in observation[:3])
-        self._legal = Legal.of(mask.unsqueeze(0))
+        self._mask = mask.unsqueeze(0)
+        self._legal = self._actor.legal(self._mask)
         self._position = torch.tensor([[observation.position]], dtype=torch.float32)
-        self._hidden, self._embedded = self._actor.encoder(
+        encoded, self._embedded = self._actor.encoder(
             vector.unsqueeze(0).float(), candidates.unsqueeze(0).float(), self._legal
         )
+        self._hidden = self._policy.recall(encoded, self._memory)
         self._round = 0
         return self._speak() if self._contract.rounds else self._silence
 
@@ -64,7 +66,7 @@ class OnboardPolicy:
         reach = self._policy.channel.radio_range
         everybody = torch.cat((self._position, position), dim=1)
         is_near = choose_neighbours(everybody, torch.ones(everybody.shape[:2], dtype=torch.bool), reach)[:, :1, 1:]
-        pose = relate(self._position, position, reach)
+        pose = relate(self._position, position.unsqueeze(1), reach)
         age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
         self._hidden = layer.read(
             self._hidden,
@@ -80,13 +82,24 @@ class OnboardPolicy:
         return self._speak() if self._round < self._contract.rounds else None
 
     def choose(self) -> int:
-        """A legal candidate, drawn from the judgement; see `draw_choice`."""
-        return draw_choice(self.judge(), self._observation, self._temperature)
+        """The first part of `decide`: a legal candidate, or an option of the first choice."""
+        return int(self.decide()[0])
+
+    def decide(self) -> np.ndarray:
+        """The decision [P], drawn from the judgement; see `draw_decision`. Ends the tick: what was heard is kept."""
+        self._memory = self._hidden
+        return draw_decision(self._kind, self.judge(), self._observation, self._temperature)
 
     @torch.inference_mode()
-    def judge(self) -> np.ndarray:
-        """Logits of all candidates [C], -inf where illegal."""
-        return self._actor.pointer(self._hidden, self._embedded, self._legal).view(-1).numpy()
+    def judge(self) -> Judgement:
+        """How all options and controls are judged."""
+        logits, controls = self._actor.judge(self._hidden, self._embedded, self._legal, self._mask)
+        placed = torch.empty(0) if controls is None else controls.view(-1)
+        return Judgement(logits.view(-1).numpy(), placed.numpy())
+
+    def forget(self) -> None:
+        """Begin anew with nothing remembered, as at the start of an episode."""
+        self._memory = None
 
     def _speak(self) -> np.ndarray:
         return self._policy.layer(self._round).speak(self._hidden).view(-1).numpy()
@@ -106,17 +119,18 @@ def check_observation(kind: Kind, observation: Observation, label: str) -> None:
     wanted = {
         "vector": (kind.observation_size,),
         "candidates": (kind.candidates, kind.candidate_size),
-        "mask": (kind.candidates,),
+        "mask": (sum(kind.blocks),),
     }
     for name, shape in wanted.items():
         seen = getattr(observation, name).shape
         if seen != shape:
             raise ContractError(f"{label}.{name}: shape {seen}; the contract wants {shape}")
-    if not observation.mask.any():
-        raise ContractError(f"{label}.mask: no candidate is legal; candidate 0 (nothing, carry on) always is")
+    for first, size in zip(kind.firsts, kind.blocks, strict=True):
+        if not observation.mask[first : first + size].any():
+            raise ContractError(f"{label}.mask: no candidate of {size} is legal; the first (carry on) always is")
     if not np.isfinite(observation.position).all():
         raise ContractError(f"{label}.position: saw {observation.position}; wanted finite numbers")
-    legal = observation.candidates[observation.mask]
+    legal = observation.candidates[observation.mask[: kind.candidates]]
     for fields, values in ((kind.observation, observation.vector[None]), (kind.candidate, legal)):
         if np.isfinite(values).all():
             continue

@@ -124,9 +124,9 @@ class FastWarehouse:
         self._rng: list[np.random.Generator] = []
         self._stations_at = _stations(tables, zones, stations)
 
-    def reset(self, seed: int) -> Observations:
-        """Start every world anew; world e draws all its chance from (seed, e)."""
-        self._rng = [np.random.default_rng((seed, world)) for world in range(self.worlds)]
+    def reset(self, seed: int, first_world: int = 0) -> Observations:
+        """Start every world anew; world e draws all its chance from (seed, first_world + e)."""
+        self._rng = [np.random.default_rng((seed, first_world + world)) for world in range(self.worlds)]
         for world in range(self.worlds):
             self._open(world)
             if self._stagger:
@@ -136,7 +136,7 @@ class FastWarehouse:
         return self._observations()
 
     def step(self, actions: np.ndarray) -> Step:
-        """Advance one tick with the chosen candidates [E, N] int64; ended worlds start anew."""
+        """Advance one tick with the chosen candidates [E, N, 1] (or [E, N]); ended worlds start anew."""
         before = self.state.kpi.copy()
         tick_worlds(
             self.state,
@@ -144,7 +144,7 @@ class FastWarehouse:
             self.boards["forklift"],
             self.boards["inventory"],
             self.boards["quality"],
-            np.ascontiguousarray(actions, np.int64),
+            np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64),
             self.tables,
             self._rules,
             self._motion,

@@ -13,7 +13,7 @@ from policy_core.agents.senses import Senses
 from policy_core.comm.channel import Links
 from policy_core.contract import ContractError
 from policy_core.export.bundle import Bundle, Provenance, read_bundle, write_bundle
-from policy_core.serving.choice import draw_choice
+from policy_core.serving.choice import Judgement, draw_decision
 from policy_core.serving.engine import FleetEngine
 from policy_core.serving.onboard import OnboardPolicy
 from policy_core.serving.policy import Heard, Observation
@@ -59,11 +59,12 @@ def trainer_answer(policy: FleetPolicy, senses: Senses, links: Links) -> tuple[n
     logits = torch.cat([part.flatten(1) for part in answer.logits.values()], dim=1)
     choices = [
         [
-            draw_choice(
-                answer.logits[kind][row, KINDS[:agent].count(kind)].numpy(),
+            draw_decision(
+                policy.contract.kinds[kind],
+                Judgement(answer.logits[kind][row, KINDS[:agent].count(kind)].numpy(), np.empty(0)),
                 observation_of(senses, row, agent),
                 TEMPERATURE,
-            )
+            )[0]
             for agent, kind in enumerate(KINDS)
         ]
         for row in range(len(senses.position))
@@ -111,7 +112,7 @@ def test_each_agent_on_board_says_and_chooses_the_same_round_by_round(policy: Fl
             replies = [agents[i].hear(heard_by(i, spoken, senses, links, row, r)) for i in range(len(NAMES))]
             assert all((reply is None) == (r == ROUNDS - 1) for reply in replies)
             spoken = [reply for reply in replies if reply is not None]
-        flat = np.concatenate([agent.judge() for agent in agents])
+        flat = np.concatenate([agent.judge().logits for agent in agents])
         legal = np.isfinite(logits[row])
         assert np.array_equal(np.isfinite(flat), legal)
         np.testing.assert_allclose(flat[legal], logits[row][legal], atol=TOLERANCE, rtol=0)
@@ -149,7 +150,9 @@ def test_an_absent_agent_is_masked_in_engine_and_on_board_alike(bundle: Bundle) 
     assert {name: agent.choose() for name, agent in agents.items()} == answer.choices
     for name, agent in agents.items():
         legal = observations[name].mask
-        np.testing.assert_allclose(agent.judge()[legal], answer.logits[name][legal], atol=TOLERANCE, rtol=0)
+        np.testing.assert_allclose(
+            agent.judge().logits[legal], answer.judged[name].logits[legal], atol=TOLERANCE, rtol=0
+        )
 
 
 def test_who_is_out_of_radio_range_is_not_read_on_board(bundle: Bundle) -> None:
@@ -166,7 +169,7 @@ def test_who_is_out_of_radio_range_is_not_read_on_board(bundle: Bundle) -> None:
         for r in range(ROUNDS):
             said = [np.full(6, loudness if i == 1 else 0.5, np.float32) for i in range(5)]
             agent.hear(heard_by(0, said, senses, links, 0, r))
-        judged.append(agent.judge())
+        judged.append(agent.judge().logits)
     assert np.array_equal(judged[0], judged[1])
 
 
@@ -176,7 +179,7 @@ def test_who_is_out_of_radio_range_is_not_read_on_board(bundle: Bundle) -> None:
         ({"vector": np.zeros(4, np.float32)}, r"scout\.vector: shape \(4,\); the contract wants \(5,\)"),
         ({"vector": np.array([0, 0, np.nan, 0, 0], np.float32)}, "field 'view' is"),
         ({"candidates": np.full((4, 3), np.inf, np.float32)}, "field 'place' is"),
-        ({"mask": np.zeros(4, bool)}, "no candidate is legal"),
+        ({"mask": np.zeros(4, bool)}, "no candidate of 4 is legal"),
         ({"position": (np.nan, 0.0, 0.0)}, r"scout\.position"),
     ],
 )

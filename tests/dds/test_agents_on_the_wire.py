@@ -67,7 +67,8 @@ def test_agents_in_two_participants_decide_every_tick_from_each_others_messages(
         assert set(seen) == set(decided) == set(FLEET)
         assert len(said) == len(FLEET) * CONTRACT.rounds
         assert all(ros.rounds_complete == CONTRACT.rounds for ros in decided.values())
-        choices, messages, _ = decide_on_board(read, FLEET, seen)
+        policies, messages = decide_on_board(read, FLEET, seen)
+        choices = {name: policy.choose() for name, policy in policies.items()}
         for row, name in enumerate(FLEET):
             for number in range(CONTRACT.rounds):
                 heard = said[(name, number + 1)].values

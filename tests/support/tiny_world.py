@@ -59,16 +59,17 @@ class TinyWorld:
         self.kinds = ("sender", *("actor",) * actors)
         self.seed = 0
         self.tick = 0
+        self.first_world = 0
 
-    def reset(self, seed: int) -> Observations:
+    def reset(self, seed: int, first_world: int = 0) -> Observations:
         """Start anew."""
-        self.seed, self.tick = seed, 0
+        self.seed, self.tick, self.first_world = seed, 0, first_world
         return self._observe()
 
     def step(self, actions: np.ndarray) -> Step:
         """Reward the actors' choices, then draw new numbers."""
         symbols, numbers = self._symbols(), self._numbers()
-        chosen = actions[:, 1:] - 1
+        chosen = actions.reshape(self.worlds, -1).astype(np.int64)[:, 1:] - 1
         pointed = np.take_along_axis(symbols, np.maximum(chosen, 0)[..., None], axis=2)[..., 0]
         right = (pointed == numbers[:, None]) & (chosen >= 0)
         reward = np.repeat(right.mean(1, keepdims=True), len(self.agents), axis=1).astype(np.float32)
@@ -81,16 +82,16 @@ class TinyWorld:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """The whole state."""
-        return {"seed": np.array([self.seed]), "tick": np.array([self.tick])}
+        return {"state": np.array([self.seed, self.tick, self.first_world])}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> Observations:
         """Take up a saved state."""
-        self.seed, self.tick = int(snapshot["seed"][0]), int(snapshot["tick"][0])
+        self.seed, self.tick, self.first_world = snapshot["state"].tolist()
         return self._observe()
 
     def _hash(self, salt: int, columns: int) -> np.ndarray:
         """Even 64-bit chance [E, columns] (splitmix64)."""
-        world = np.arange(self.worlds, dtype=np.uint64)[:, None]
+        world = np.arange(self.first_world, self.first_world + self.worlds, dtype=np.uint64)[:, None]
         column = np.arange(columns, dtype=np.uint64)[None, :]
         z = np.uint64(((self.seed * 1_000_003 + self.tick) * 131 + salt) % 2**64) + (
             (world * np.uint64(4099) + column) * np.uint64(0x9E3779B97F4A7C15)

@@ -13,7 +13,7 @@ from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, masked_softm
 def test_a_sender_ahead_and_to_the_left_is_so_in_the_receivers_base_link() -> None:
     receiver = torch.tensor([[[2.0, 1.0, math.pi / 2]]])  # looks along +y
     sender = torch.tensor([[[0.0, 4.0, math.pi]]])  # 3 m ahead, 2 m to the left, turned 90 degrees left of us
-    pose = relate(receiver, sender, 10.0)[0, 0, 0]
+    pose = relate(receiver, sender.unsqueeze(1), 10.0)[0, 0, 0]
     torch.testing.assert_close(pose, torch.tensor([0.3, 0.2, 0.0, 1.0]), atol=1e-6, rtol=0)
     edges = describe_edges(pose.view(1, 1, 1, 4), torch.full((1, 1, 1), 0.5), tick=2.0)
     assert edges.shape[-1] == EDGE_SIZE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from policy_core.chance import Chance
 from policy_core.comm.channel import ChannelSettings, choose_neighbours, quantise, receive, transmit
 
 
@@ -56,7 +57,7 @@ def test_a_message_after_the_deadline_is_absent() -> None:
 def test_loss_has_the_asked_rate_and_the_generator_decides_alone() -> None:
     settings = ChannelSettings(radio_range=10.0, loss=0.3)
     position, alive = torch.zeros(200, 8, 3), torch.ones(200, 8, dtype=torch.bool)
-    first, second = (transmit(settings, position, alive, 2, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, second = (transmit(settings, position, alive, 2, Chance(5, "cpu")) for _ in range(2))
     assert torch.equal(first.heard, second.heard)
     share = first.heard.float().sum() / (200 * 2 * 8 * 7)
     assert abs(share.item() - 0.7) < 0.01

@@ -13,6 +13,7 @@ from policy_core.ppo.losses import (
     value_loss,
     weighted_mean,
 )
+from policy_core.ppo.ranks import Ranks
 
 GAMMA, LAMBDA = 0.9, 0.5
 
@@ -82,7 +83,9 @@ def test_divergence_is_zero_for_equal_policies_and_close_to_the_true_one_for_nea
 
 
 def test_advantages_are_normalised_over_what_counts() -> None:
-    seen = normalise_advantage(torch.tensor([[1.0, 3.0], [100.0, 5.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+    seen = normalise_advantage(
+        torch.tensor([[1.0, 3.0], [100.0, 5.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]]), Ranks().sum
+    )
     torch.testing.assert_close(seen.flatten()[[0, 1, 3]], torch.tensor([-1.224744, 0.0, 1.224744]), atol=1e-5, rtol=0)
 
 

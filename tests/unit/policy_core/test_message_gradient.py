@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from policy_core.agents.fleet_policy import FleetPolicy, judge
+from policy_core.agents.actions import judge
+from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import Senses
 from policy_core.comm.channel import Links
 from policy_core.comm.layers import LAYERS, LayerName
@@ -24,8 +25,8 @@ def make_relay(rounds: int, layer: LayerName = "attention") -> tuple[FleetPolicy
 
 
 def lifter_loss(policy: FleetPolicy, senses: Senses, links: Links, *, detach: bool = False) -> Tensor:
-    logits = policy(senses, links, detach_messages=detach).logits
-    log_probability, _ = judge(logits, torch.zeros(2, 5, dtype=torch.int64))
+    answer = policy(senses, links, detach_messages=detach)
+    log_probability, _ = judge(policy.contract, answer, torch.zeros(2, 5, 1))
     return -log_probability[:, 3:].sum()
 
 
@@ -71,5 +72,5 @@ def test_every_round_carries_gradient() -> None:
     answer = policy(senses, links)
     for message in answer.messages:
         message.retain_grad()
-    judge(answer.logits, torch.zeros(2, 5, dtype=torch.int64))[0].sum().backward()
+    judge(policy.contract, answer, torch.zeros(2, 5, 1))[0].sum().backward()
     assert all(message.grad is not None and message.grad.norm() > 0 for message in answer.messages)

@@ -9,11 +9,16 @@ import pytest
 import torch
 
 from policy_core.agents.critic import ValueScale
-from policy_core.agents.fleet_policy import judge
+from policy_core.comm.stabiliser import GradientStabiliser
+from policy_core.ppo.batch import prepare
+from policy_core.ppo.learner import TrainingError
+from policy_core.ppo.ranks import Ranks
 from policy_core.ppo.run import Run
-from policy_core.ppo.update import TrainingError, prepare, step_policy, update
+from policy_core.ppo.update import replay, step_policy, update
 from tests.support.tiny_world import LENGTH
 from tests.support.training_runs import tiny_settings
+
+ALONE = Ranks()
 
 
 @pytest.fixture
@@ -23,26 +28,27 @@ def run(tmp_path: Path) -> Run:
 
 def test_with_unchanged_weights_the_replay_gives_a_ratio_of_one(run: Run) -> None:
     rollout = run.collector.collect(run.policy)
-    batch, figures = prepare(rollout, run.learner, run.settings.ppo)
+    batch, figures = prepare(rollout, run.learner, run.settings.ppo, ALONE)
     assert 0.2 < figures["links heard"] < 0.6  # the channel lost messages, and the replay lost the same
-    log_probability, _ = judge(run.policy(batch.senses, batch.links).logits, batch.actions)
-    torch.testing.assert_close((log_probability - batch.log_probability).exp(), torch.ones(512, 3), atol=1e-5, rtol=0)
+    log_probability, _ = replay(run.policy, batch)
+    ratio = (log_probability - batch.log_probability).exp()
+    torch.testing.assert_close(ratio, torch.ones(512, 1, 3), atol=1e-5, rtol=0)
 
 
 def test_other_links_would_not_give_a_ratio_of_one(run: Run) -> None:
-    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo)
+    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo, ALONE)
     shuffled = batch.links._replace(heard=batch.links.heard.roll(1, dims=0))
-    log_probability, _ = judge(run.policy(batch.senses, shuffled).logits, batch.actions)
+    log_probability, _ = replay(run.policy, batch._replace(links=shuffled))
     assert (log_probability - batch.log_probability).abs().max() > 1e-3
 
 
 def test_an_agent_without_a_choice_gets_no_policy_gradient_of_its_own(run: Run) -> None:
-    batch, figures = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo)
+    batch, figures = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo, ALONE)
     assert figures["share choosing"] == pytest.approx(2 / 3)  # the sender never has a choice, the actors always do
-    assert batch.chooses[:, 0].sum() == 0
+    assert batch.chooses[..., 0].sum() == 0
     spoiled = batch._replace(advantage=batch.advantage.clone())
-    spoiled.advantage[:, 0] = 1e6
-    figures = step_policy(spoiled, run.learner, run.settings.ppo, 0.0, detach=False)
+    spoiled.advantage[..., 0] = 1e6
+    figures = step_policy(spoiled, run.learner, run.settings.ppo, 0.0, ALONE)
     assert figures["policy loss"].abs() < 1.0
     pointer = run.policy.actors["sender"].pointer
     assert all(weight.grad is None or weight.grad.abs().max() == 0 for weight in pointer.parameters())
@@ -51,11 +57,12 @@ def test_an_agent_without_a_choice_gets_no_policy_gradient_of_its_own(run: Run) 
 
 
 def test_detached_messages_teach_the_sender_nothing(run: Run) -> None:
-    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo)
-    figures = step_policy(batch, run.learner, run.settings.ppo, 0.0, detach=True)
+    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo, ALONE)
+    tap = GradientStabiliser(2, ("sender", "actor"), 0.0, "cpu")
+    step_policy(batch, run.learner, run.settings.ppo, 0.0, ALONE, detach=True, tap=tap)
     weight = run.policy.actors["sender"].encoder.body[0].weight
     assert weight.grad is None or weight.grad.abs().max() == 0
-    assert figures["gradient through messages round 1"] == 0
+    assert tap.sums.abs().max() == 0
 
 
 def test_truncated_episodes_bring_their_last_observation(run: Run) -> None:
@@ -71,10 +78,10 @@ def test_truncated_episodes_bring_their_last_observation(run: Run) -> None:
 def test_an_exploding_reward_is_told_and_leaves_the_weights_alone(run: Run) -> None:
     rollout = run.collector.collect(run.policy)
     rollout.reward[3, 2] = float("nan")
-    batch, _ = prepare(rollout, run.learner, run.settings.ppo)
+    batch, _ = prepare(rollout, run.learner, run.settings.ppo, ALONE)
     before = [weight.clone() for weight in run.policy.parameters()]
     with pytest.raises(TrainingError, match="wanted a finite number"):
-        update(batch, run.learner, run.settings.ppo, 0.0, detach=False)
+        update(batch, run.learner, run.settings.ppo, 0.0, split=run.split, ranks=ALONE)
     assert all(torch.equal(old, new) for old, new in zip(before, run.policy.parameters(), strict=True))
 
 
@@ -90,7 +97,7 @@ def test_the_value_scale_is_the_mean_and_spread_of_the_returns() -> None:
     scale = ValueScale()
     assert scale.restore(torch.tensor(2.0)) == 2.0
     returns = torch.tensor(np.random.default_rng(0).normal(5.0, 3.0, 4000), dtype=torch.float32)
-    scale.update(returns)
+    scale.update(returns, ALONE.sum)
     normal = scale.normalise(returns)
     assert abs(normal.mean()) < 1e-4
     assert abs(normal.std() - 1) < 1e-3

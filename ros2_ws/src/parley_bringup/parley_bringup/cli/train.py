@@ -11,9 +11,9 @@ from rich.console import Console
 
 from policy_core.config import ConfigError, read_settings
 from policy_core.ppo.checkpoint import CheckpointError
+from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.train import train as run_training
-from policy_core.ppo.update import TrainingError
 
 INTERRUPTED = 130
 

@@ -1,0 +1,50 @@
+"""Refusing experience that nothing can be learned from, by the name of the field, before it reaches the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from policy_core.contract import Contract, Field
+from policy_core.ppo.learner import TrainingError
+from policy_core.ppo.rollout import Rollout
+
+CURE = "The weights and the last good checkpoint are those of the iteration before."
+
+
+def check_rollout(rollout: Rollout, contract: Contract, reward_limit: float) -> None:
+    """Hold what the world said against what a number may be.
+
+    Raises:
+        TrainingError: an observation or reward is not finite, or a reward is greater than the limit.
+    """
+    for name, senses in rollout.senses.kinds.items():
+        kind = contract.kinds[name]
+        _check_fields(senses.vector, kind.observation, name)
+        legal = senses.candidates[senses.mask[..., : kind.candidates]]
+        _check_fields(legal, kind.candidate, f"{name}, candidate")
+    reward = rollout.reward
+    is_bad = ~(reward.abs() <= reward_limit)
+    if is_bad.any():
+        tick, world, agent = is_bad.nonzero()[0].tolist()
+        raise TrainingError(
+            f"the world gave a reward of {reward[tick, world, agent].item():g} (tick {tick} of the rollout, world "
+            f"{world}, agent {agent}); wanted a finite number within ±{reward_limit:g} (ppo.reward_limit). Mend the "
+            f"world's reward, or scale it. {CURE}"
+        )
+
+
+def _check_fields(values: Tensor, fields: tuple[Field, ...], label: str) -> None:
+    if torch.isfinite(values).all():
+        return
+    place = (~torch.isfinite(values)).nonzero()[0]
+    column, start = int(place[-1]), 0
+    for field in fields:
+        if column < start + field.size:
+            seen = values[tuple(place.tolist())].item()
+            raise TrainingError(
+                f"the world observed {seen} in {label} field '{field.name}' ({field.unit}), at place "
+                f"{place[:-1].tolist()} of the rollout [tick, world, agent]; wanted finite numbers. "
+                f"Mend the world. {CURE}"
+            )
+        start += field.size
