@@ -78,7 +78,11 @@ def join_ranks(device: torch.device) -> Ranks:
     if count == 1:
         return Ranks()
     if not dist.is_initialized():
+        backend = "nccl" if device.type == "cuda" else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # torchrun keeps one store over all restarts: without a prefix, a process may find the address of a dead one
+        store, rank, size = next(dist.rendezvous("env://"))
+        fresh = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(backend, store=fresh, rank=rank, world_size=size)
     return Ranks(dist.get_rank(), count, device)
