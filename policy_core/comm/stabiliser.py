@@ -37,7 +37,7 @@ class GradientStabiliser:
         def note(gradient: Tensor) -> Tensor | None:
             norm = gradient.norm(dim=-1)
             heard = incoming.heard
-            counted = torch.stack((heard.float(), (heard & (norm > 0)).float(), norm * heard), dim=-1)
+            counted = torch.stack((heard.float(), (heard & (norm > 0)).float(), norm.float() * heard), dim=-1)
             self.sums[round_index].index_add_(0, pair, counted.reshape(-1, len(COUNTED)))
             if not self.limit:
                 return None

@@ -32,9 +32,11 @@ def make_contract(rounds: int = 2) -> Contract:
     return Contract.model_validate({"version": 1, "message_size": 6, "rounds": rounds, "tick": 1.0, "kinds": kinds})
 
 
-def make_policy(rounds: int = 2, seed: int = 0, bits: int = 32, layer: LayerName = "attention") -> FleetPolicy:
+def make_policy(
+    rounds: int = 2, seed: int = 0, bits: int = 32, layer: LayerName = "attention", memory: bool = False
+) -> FleetPolicy:
     torch.manual_seed(seed)
-    architecture = Architecture(layer=layer, hidden=16, heads=4, attention=8, candidate=8)
+    architecture = Architecture(layer=layer, hidden=16, heads=4, attention=8, candidate=8, memory=memory)
     return FleetPolicy(make_contract(rounds), architecture, ChannelSettings(radio_range=RANGE, bits=bits))
 
 
