@@ -6,10 +6,39 @@ import torch
 from torch import Tensor
 
 from policy_core.contract import Contract, Field
+from policy_core.environment import BatchEnvironment, Observations
 from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.rollout import Rollout
 
 CURE = "The weights and the last good checkpoint are those of the iteration before."
+
+
+def check_world(environment: BatchEnvironment, observations: Observations) -> None:
+    """Hold a world's first observations against its own contract.
+
+    Raises:
+        TrainingError: a kind is missing or unknown, or a shape differs.
+    """
+    contract, worlds = environment.contract, environment.worlds
+    counts = {name: environment.kinds.count(name) for name in contract.kinds if name in environment.kinds}
+    if list(observations.kinds) != list(counts):
+        raise TrainingError(
+            f"the world observes kinds {', '.join(observations.kinds)}; wanted those of its agents in the contract's "
+            f"order: {', '.join(counts)}. Mend the world."
+        )
+    for name, seen in observations.kinds.items():
+        kind, agents = contract.kinds[name], counts[name]
+        wanted = {
+            "observation": (seen.vector, (worlds, agents, kind.observation_size)),
+            "candidates": (seen.candidates, (worlds, agents, kind.candidates, kind.candidate_size)),
+            "mask": (seen.mask, (worlds, agents, sum(kind.blocks))),
+        }
+        for part, (array, shape) in wanted.items():
+            if array.shape != shape:
+                raise TrainingError(
+                    f"the world gives {name} an array of shape {array.shape} as {part}; the contract wants {shape} "
+                    "[world, agent, ...]. Mend the world, or its contract."
+                )
 
 
 def check_rollout(rollout: Rollout, contract: Contract, reward_limit: float) -> None:

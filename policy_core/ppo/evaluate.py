@@ -20,6 +20,7 @@ class Evaluation(NamedTuple):
 
     mean_return: float  # summed over the ticks, mean over worlds and agents
     spread: float  # standard error over worlds
+    episode_return: float  # of each world's first episode, mean over worlds and agents; NaN where none ended
     kpis: dict[str, float]  # mean over the episodes that ended
 
 
@@ -38,7 +39,7 @@ def evaluate(
     air, chance = Chance(seed, device), Chance(seed + 1, device)
     memory = None
     observations = environment.reset(seed)
-    earned = np.zeros(environment.worlds)
+    earned, first = np.zeros(environment.worlds), np.full(environment.worlds, np.nan)
     episodes: list[dict[str, float]] = []
     for _ in range(ticks):
         senses = sense(observations, device)
@@ -50,7 +51,10 @@ def evaluate(
         memory = answer.hidden.masked_fill(over.view(-1, 1, 1), 0.0)
         observations = step.observations
         earned += step.reward.mean(-1)
+        is_first = np.isnan(first) & (step.terminated | step.truncated)
+        first[is_first] = earned[is_first]
         episodes.extend(step.kpis)
     names = sorted({name for episode in episodes for name in episode})
     kpis = {name: float(np.mean([episode[name] for episode in episodes if name in episode])) for name in names}
-    return Evaluation(float(earned.mean()), float(earned.std() / np.sqrt(len(earned))), kpis)
+    episode = float(np.nanmean(first)) if np.isfinite(first).any() else float("nan")
+    return Evaluation(float(earned.mean()), float(earned.std() / np.sqrt(len(earned))), episode, kpis)

@@ -18,7 +18,7 @@ from policy_core.config import ConfigError
 from policy_core.contract import Contract
 from policy_core.environment import BatchEnvironment
 from policy_core.ppo.batch import Split, prepare
-from policy_core.ppo.check import check_rollout
+from policy_core.ppo.check import check_rollout, check_world
 from policy_core.ppo.checkpoint import read_commit
 from policy_core.ppo.learner import Learner
 from policy_core.ppo.ranks import join_ranks
@@ -54,6 +54,7 @@ class Run:
             first_world=rows.start,
             all_worlds=settings.worlds if self.ranks.count > 1 else 0,
         )
+        check_world(self.environment, self.collector.observations)
         critic = Critic(contract, sizes, self.collector.observations.state.shape[-1]).to(self.device)
         self.learner = Learner(
             self.policy,
@@ -66,6 +67,7 @@ class Run:
         self._watch(sense(self.collector.observations, self.device))
         self.commit = read_commit()
         self.iteration = 0
+        self.cpu_seconds = 0.0  # of this process, collecting and learning
         self.best_return: float | None = None
         self.evaluations: list[dict[str, float]] = []
 
@@ -81,7 +83,7 @@ class Run:
 
     def iterate(self) -> dict[str, float]:
         """Collect once and learn from it; gives the figures for the log."""
-        began = time.monotonic()
+        began, cpu_began = time.monotonic(), time.process_time()
         torch.set_num_threads(self.settings.threads.collect)
         rollout = self.collector.collect(self.policy)
         collected = time.monotonic()
@@ -95,6 +97,7 @@ class Run:
         self._watch(rollout.senses)
         torch.set_num_threads(self.settings.threads.collect)
         ended = time.monotonic()
+        self.cpu_seconds += time.process_time() - cpu_began
         figures |= {"seconds/collect": collected - began, "seconds/learn": ended - collected}
         figures["frames per second"] = self.frames_each / (ended - began)
         for name in sorted({name for episode in rollout.episodes for name in episode}):
@@ -119,6 +122,7 @@ class Run:
             "kinds": list(self.environment.kinds),
             "iteration": self.iteration,
             "frames": self.iteration * self.frames_each,
+            "cpu_seconds": self.cpu_seconds,
             "best_return": self.best_return,
             "evaluations": self.evaluations,
             "policy": parts.policy.state_dict(),
@@ -149,6 +153,7 @@ class Run:
             getattr(self.learner, name).load_state_dict(content[name])
         self.learner.shuffle.set_state(content["shuffle"])
         self.iteration = content["iteration"]
+        self.cpu_seconds = content["cpu_seconds"]
         self.best_return = content["best_return"]
         self.evaluations = content["evaluations"]
         seed, first = self.settings.seed + 7919 * self.iteration, self.split.rows.start

@@ -33,6 +33,9 @@ class Outcome(NamedTuple):
     best_return: float | None
     best: Path | None
     was_interrupted: bool
+    seed: int
+    commit: str
+    evaluations: list[dict[str, float]]  # frames, return, episode return, CPU seconds and KPIs of each
 
 
 def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, console: Console | None = None) -> Outcome:
@@ -88,6 +91,9 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
         run.best_return,
         best if best.exists() else None,
         run.iteration < run.iterations,
+        settings.seed,
+        run.commit,
+        run.evaluations,
     )
 
 
@@ -110,6 +116,7 @@ def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:
     heard, silent = play(), play(silence=True)
     frames = run.iteration * run.frames_each
     figures = {"return": heard.mean_return, "return silenced": silent.mean_return, "standard error": heard.spread}
+    figures |= {"episode return": heard.episode_return, "cpu seconds": run.cpu_seconds}
     figures |= {f"kpi {name}": figure for name, figure in heard.kpis.items()}
     run.evaluations.append({"frames": float(frames), **figures})
     report.evaluation(frames, figures)
