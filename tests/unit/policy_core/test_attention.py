@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
+from torch import nn
 
 from policy_core.comm.attention import AttentionLayer, describe_edges, relate
 from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, masked_softmax
@@ -48,3 +50,35 @@ def test_the_summary_is_zero_where_nobody_is_heard_and_attention_by_hand_elsewhe
         edge = weight[0] * edges[0, 1, 0] + weight[1] * edges[0, 1, 2]
         torch.testing.assert_close(summary[1, 2 * head : 2 * head + 2], value)
         torch.testing.assert_close(summary[1, 8 + EDGE_SIZE * head : 8 + EDGE_SIZE * (head + 1)], edge)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_copied_weights_it_is_torchs_multi_head_attention(seed: int) -> None:
+    torch.manual_seed(seed)
+    hidden_size, message_size, heads = 16, 6, 4
+    sizes = LayerSizes(hidden=hidden_size, heads=heads, attention=hidden_size, message=message_size, kinds=2, bits=32)
+    layer = AttentionLayer(sizes).double()
+    reference = nn.MultiheadAttention(
+        hidden_size, heads, kdim=message_size, vdim=message_size, batch_first=True
+    ).double()
+    with torch.no_grad():  # torch's has neither link features nor kinds
+        for weight in (layer.edge_query.weight, layer.edge_query.bias, layer.sender.weight):
+            weight.zero_()
+        reference.q_proj_weight.copy_(layer.query.weight)
+        reference.k_proj_weight.copy_(layer.key_value.weight[:hidden_size])
+        reference.v_proj_weight.copy_(layer.key_value.weight[hidden_size:])
+        reference.in_proj_bias.zero_()
+        reference.in_proj_bias[:hidden_size] = layer.query.bias
+        reference.out_proj.weight.copy_(torch.eye(hidden_size))
+        reference.out_proj.bias.zero_()
+    batch, receivers, senders = 3, 4, 5
+    hidden = torch.randn(batch, receivers, hidden_size, dtype=torch.float64)
+    messages = torch.randn(batch, senders, message_size, dtype=torch.float64)
+    heard = torch.rand(batch, receivers, senders) < 0.6
+    heard[..., 0] = True  # torch's gives NaN where nobody is heard
+    edges = torch.randn(batch, receivers, senders, EDGE_SIZE, dtype=torch.float64)
+    kinds = torch.zeros(senders, dtype=torch.int64)
+    seen = layer.summarise(hidden, Incoming(messages, kinds, kinds[:receivers], edges, heard))[..., :hidden_size]
+    mask = ~heard.repeat_interleave(heads, dim=0)
+    wanted = reference(hidden, messages, messages, attn_mask=mask, need_weights=False)[0]
+    torch.testing.assert_close(seen, wanted, atol=1e-12, rtol=1e-10)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import pytest
 import torch
 
 from policy_core.ppo.losses import (
@@ -94,3 +98,40 @@ def test_explained_variance() -> None:
     assert explained_variance(target, target) == 1.0
     assert explained_variance(torch.zeros(3), target) == 0.0
     assert explained_variance(torch.zeros(3), torch.ones(3)) == 0.0
+
+
+def test_advantage_and_losses_in_float32_equal_plain_float64_loops() -> None:
+    chance = np.random.default_rng(0)
+    ticks, worlds, agents = 40, 5, 3
+    reward, value, next_value = chance.normal(size=(3, ticks, worlds, agents))
+    terminated = chance.random((ticks, worlds)) < 0.1
+    ended = terminated | (chance.random((ticks, worlds)) < 0.1)
+    gains = np.zeros_like(reward)
+    for world in range(worlds):
+        for agent in range(agents):
+            following = 0.0
+            for tick in reversed(range(ticks)):
+                future = 0.0 if terminated[tick, world] else next_value[tick, world, agent]
+                surprise = reward[tick, world, agent] + GAMMA * future - value[tick, world, agent]
+                following = surprise + (0.0 if ended[tick, world] else GAMMA * LAMBDA * following)
+                gains[tick, world, agent] = following
+    inputs = [torch.from_numpy(part).float() for part in (reward, value, next_value)]
+    seen = estimate_advantage(*inputs, torch.from_numpy(terminated), torch.from_numpy(ended), GAMMA, LAMBDA)
+    np.testing.assert_allclose(seen.numpy(), gains, atol=1e-6, rtol=1e-6)
+
+    log_ratio, old = 0.4 * chance.normal(size=reward.shape), value + 0.3 * chance.normal(size=reward.shape)
+    weight = (chance.random(reward.shape) < 0.7).astype(np.float64)
+    surrogate, error, kl, count = 0.0, 0.0, 0.0, weight.sum()
+    for place in np.ndindex(*reward.shape):
+        ratio = math.exp(log_ratio[place])
+        clipped = min(max(ratio, 0.8), 1.2)
+        surrogate -= weight[place] * min(ratio * gains[place], clipped * gains[place]) / count
+        near = old[place] + min(max(value[place] - old[place], -0.2), 0.2)
+        worse = max((value[place] - gains[place]) ** 2, (near - gains[place]) ** 2)
+        error += weight[place] * 0.5 * worse / count
+        kl += weight[place] * (ratio - 1 - log_ratio[place]) / count
+    tensors = [torch.from_numpy(part).float() for part in (log_ratio, gains, weight, value, old)]
+    ratios, advantages, weights, values, olds = tensors
+    assert float(policy_loss(ratios, advantages, weights, 0.2)) == pytest.approx(surrogate, abs=1e-6)
+    assert float(value_loss(values, olds, advantages, weights, 0.2)) == pytest.approx(error, abs=1e-6)
+    assert float(divergence(ratios, weights)) == pytest.approx(kl, abs=1e-6)

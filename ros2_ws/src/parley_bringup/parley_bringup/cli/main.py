@@ -17,6 +17,7 @@ COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "up": ("up", "Start a fleet, or one robot's part of it, until Ctrl-C."),
     "report": ("report", "Make figures and KPI table from a run folder again."),
     "train": ("train", "Train a fleet policy in a batched world."),
+    "plot": ("plot", "Draw learning curves, with intervals over seeds."),
     "eval": ("evaluate", "Measure policies in the batched world over several seeds."),
     "export": ("bundle", "Turn a checkpoint into a policy bundle."),
     "verify": ("bundle", "Check a policy bundle: digests, contract, protocol."),
