@@ -9,12 +9,14 @@ from policy_core.comm.class_typed import ClassTypedLayer
 from policy_core.comm.gated import GatedLayer
 from policy_core.comm.layer import LayerSizes, MessageLayer
 from policy_core.comm.mean import MeanLayer
+from policy_core.comm.residual import ResidualLayer
 from policy_core.comm.scheduled import ScheduledLayer
 from policy_core.comm.signature import SignatureLayer
 
-LayerName = Literal["attention", "mean", "gated", "signature", "scheduled", "class_typed"]
+LayerName = Literal["attention", "residual", "mean", "gated", "signature", "scheduled", "class_typed"]
 LAYERS: dict[LayerName, type[MessageLayer]] = {
     "attention": AttentionLayer,
+    "residual": ResidualLayer,
     "mean": MeanLayer,
     "gated": GatedLayer,
     "signature": SignatureLayer,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,25 @@ def test_a_truncated_newest_checkpoint_is_passed_over(tmp_path: Path) -> None:
     content, faults = read_newest(tmp_path)
     assert content["iteration"] == 2
     assert "checkpoint-0000003.pt: not a whole checkpoint" in faults[0]
+
+
+def test_killed_while_writing_the_newest_whole_one_is_kept(tmp_path: Path) -> None:
+    script = (
+        "import sys, torch; from pathlib import Path; from policy_core.ppo.checkpoint import save_numbered\n"
+        "for number in range(1, 10**6):\n"
+        "    save_numbered(Path(sys.argv[1]), number, {'iteration': number, 'large': torch.zeros(10**6)}, 2)\n"
+        "    print(number, flush=True)"
+    )
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        done = [int(process.stdout.readline()) for _ in range(5)]
+        process.kill()
+        rest = [int(line) for line in process.stdout.read().splitlines()]
+        process.wait()
+        content, faults = read_newest(tmp_path)
+        assert not faults
+        assert content["iteration"] - (rest or done)[-1] in (0, 1)  # saved, perhaps not told any more
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from policy_core.comm.gated import GatedLayer
 from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer
 from policy_core.comm.layers import LAYERS, LayerName, make_layer
 from policy_core.comm.mean import MeanLayer
+from policy_core.comm.residual import ResidualLayer
 from policy_core.comm.scheduled import ScheduledLayer
 from policy_core.comm.signature import SignatureLayer
 
@@ -56,6 +57,18 @@ def check(layer: MessageLayer, by_hand: object) -> None:
         for receiver in range(RECEIVERS):
             wanted = by_hand(hidden[fleet, receiver], incoming.messages[fleet], receiver)  # type: ignore[operator]
             torch.testing.assert_close(seen[fleet, receiver], wanted, rtol=0, atol=1e-12)
+
+
+def test_residual_is_the_articles_layer_in_its_right_form() -> None:
+    layer = fresh("residual")
+    assert isinstance(layer, ResidualLayer)
+
+    def by_hand(h: Tensor, m: Tensor, receiver: int) -> Tensor:
+        others = senders_of(receiver)
+        c = sum((torch.relu(layer.decoder(m[j])) for j in others), torch.zeros_like(h)) / max(len(others), 1)
+        return layer.norm(h + layer.update(torch.relu(layer.mix(torch.cat((h, c))))))
+
+    check(layer, by_hand)
 
 
 def test_mean_is_commnets_equation() -> None:

@@ -14,6 +14,7 @@ from policy_core.comm.layers import LAYERS, LayerName
 from tests.support.small_fleets import draw_senses, in_double, make_policy, perfect_links
 
 STEP = 1e-6
+SMOOTH = ["attention", "residual", "mean", "signature", "class_typed"]  # the others cut links by a threshold
 
 
 def make_relay(rounds: int, layer: LayerName = "attention") -> tuple[FleetPolicy, Senses, Links]:
@@ -35,7 +36,9 @@ def scout_weights(policy: FleetPolicy) -> list[Tensor]:
     return [encoder.body[0].weight, encoder.body[2].bias, encoder.candidate.weight]
 
 
-@pytest.mark.parametrize("layer", ["attention", "mean", "signature", "class_typed"])  # the others cut by a threshold
+@pytest.mark.parametrize(
+    "layer", ["attention", "residual", "mean", "signature", "class_typed"]
+)  # the others cut by a threshold
 @pytest.mark.parametrize("rounds", [1, 2, 3, 4])
 def test_the_gradient_of_the_senders_weights_equals_finite_differences(rounds: int, layer: LayerName) -> None:
     policy, senses, links = make_relay(rounds, layer)
