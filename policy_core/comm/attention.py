@@ -6,12 +6,11 @@ features (relative pose and message age) in keys and values; class embeddings te
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer, at_links, masked_softmax
+from policy_core.comm.fused import attend
+from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer
 
 
 class AttentionLayer(MessageLayer):
@@ -41,26 +40,14 @@ class AttentionLayer(MessageLayer):
 
     def summarise(self, hidden: Tensor, incoming: Incoming) -> Tensor:
         """Attention over the inbox: weighted values and edges [B, R, A + 5 heads]; zeros where nobody is heard."""
-        batch, receivers, _ = hidden.shape
-        heads, edges, senders = self.heads, incoming.edges, incoming.senders
-        query = self.query(hidden).view(batch, receivers, heads, -1)
-        edge_query = self.edge_query(hidden).view(batch, receivers, heads, EDGE_SIZE)
-        key_value = self.key_value(incoming.messages) + self.sender(incoming.sender_kind)
+        query, edge_query = self.query(hidden), self.edge_query(hidden)
+        key, value = (self.key_value(incoming.messages) + self.sender(incoming.sender_kind)).chunk(2, dim=-1)
+        query, key, value, edge_query = (
+            part.unflatten(-1, (self.heads, -1)) for part in (query, key, value, edge_query)
+        )
         # edges enter linearly, so they are summed by themselves instead of widening every link's key and value
-        score = torch.matmul(edge_query, edges.transpose(-1, -2)).transpose(1, 2)  # [B, heads, R, J]
-        if senders is None:
-            key, value = key_value.unflatten(-1, (2 * heads, -1)).transpose(1, 2).chunk(2, dim=1)  # [B, heads, S, D]
-            match = torch.matmul(query.transpose(1, 2), key.transpose(-1, -2))
-        else:
-            key, value = at_links(key_value, senders, receivers).unflatten(-1, (2 * heads, -1)).chunk(2, dim=-2)
-            match = torch.einsum("brhd,brjhd->bhrj", query, key)
-        weight = masked_softmax(match / math.sqrt(query.shape[-1]) + score, incoming.heard.unsqueeze(1))
-        if senders is None:
-            values = torch.matmul(weight, value).transpose(1, 2).reshape(batch, receivers, -1)
-        else:
-            values = torch.einsum("bhrj,brjhd->brhd", weight, value).flatten(-2)
-        edge_values = torch.matmul(weight.transpose(1, 2), edges).reshape(batch, receivers, -1)
-        return torch.cat((values, edge_values), dim=-1)
+        summed = attend(query, key, value, edge_query, incoming.edges, incoming.heard, incoming.senders)
+        return torch.cat(summed, dim=-1)
 
 
 def relate(receiver: Tensor, sender: Tensor, radio_range: float) -> Tensor:

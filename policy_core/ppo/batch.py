@@ -38,8 +38,8 @@ class Batch(NamedTuple):
 
     def select(self, index: Tensor) -> Batch:
         """The sequences at these indices."""
-        senses, links = self.senses.select(index), self.links.map(lambda part: part[index])
-        return Batch(senses, links, *(part[index] for part in self[2:]))
+        links = self.links.map(lambda part: part.index_select(0, index))
+        return Batch(self.senses.select(index), links, *(part.index_select(0, index) for part in self[2:]))
 
 
 @torch.no_grad()

@@ -60,8 +60,8 @@ class Run:
             self.policy,
             critic,
             ValueScale().to(self.device),
-            torch.optim.Adam(self.policy.parameters(), eps=1e-5),
-            torch.optim.Adam(critic.parameters(), eps=1e-5),
+            torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True),
+            torch.optim.Adam(critic.parameters(), eps=1e-5, fused=True),
             torch.Generator(self.device).manual_seed(settings.seed + 2),
         )
         self._watch(sense(self.collector.observations, self.device))
