@@ -20,6 +20,7 @@ from policy_core.agents.scale import Reduce
 from policy_core.agents.senses import Senses
 from policy_core.comm.attention import describe_edges, relate
 from policy_core.comm.channel import ChannelSettings, Links
+from policy_core.comm.graph import check_graph
 from policy_core.comm.layer import Incoming, LayerSizes, MessageLayer, at_links, read_links
 from policy_core.comm.layers import LayerName, make_layer
 from policy_core.config import Settings
@@ -51,8 +52,13 @@ class FleetPolicy(nn.Module):
     """Actors per kind and message layers per round."""
 
     def __init__(self, contract: Contract, architecture: Architecture, channel: ChannelSettings) -> None:
-        """Build with fresh weights for every kind of the contract."""
+        """Build with fresh weights for every kind of the contract.
+
+        Raises:
+            ConfigError: the channel's graph names a kind that the contract does not have.
+        """
         super().__init__()
+        check_graph(channel.graph, contract.kinds)
         self.contract = contract
         self.architecture = architecture
         self.channel = channel
@@ -67,6 +73,8 @@ class FleetPolicy(nn.Module):
             message=contract.message_size,
             kinds=len(contract.kinds),
             bits=channel.bits,
+            rounding=channel.rounding,
+            temperature=channel.gumbel_temperature,
         )
         self.comm = nn.ModuleList(make_layer(sizes.layer, layer_sizes) for _ in range(contract.rounds))
         self.kind_index = {name: index for index, name in enumerate(contract.kinds)}
@@ -137,7 +145,7 @@ class FleetPolicy(nn.Module):
         heard = torch.zeros_like(links.heard) if silence else links.heard
         for r in range(len(self.comm)):
             layer = self.layer(r)
-            message = layer.speak(joint)
+            message = layer.speak(joint, None if links.noise is None else links.noise[:, r])
             messages.append(message)
             edges = describe_edges(pose, links.age[:, r], self.contract.tick)
             said = message.detach() if detach_messages else message

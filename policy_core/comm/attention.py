@@ -21,7 +21,7 @@ class AttentionLayer(MessageLayer):
     def __init__(self, sizes: LayerSizes) -> None:
         """Build heads of A / heads numbers each."""
         super().__init__(sizes)
-        hidden, heads, attention, message_size, kinds, _ = sizes
+        hidden, heads, attention, message_size, kinds = sizes[:5]
         self.heads = heads
         self.query = nn.Linear(hidden, attention)
         self.edge_query = nn.Linear(hidden, heads * EDGE_SIZE)

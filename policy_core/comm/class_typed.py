@@ -16,8 +16,7 @@ SLOPE = 0.2  # of the leaky ReLU
 class ClassTypedLayer(MessageLayer):
     """h' = relu(W_k h + sum over sender kinds of attention-weighted W_(kind, k) m), with attention within each kind.
 
-    For the paper's binary messages set the channel's bits to 1: the rounding there is deterministic with a
-    straight-through gradient, where the paper draws its bits (Gumbel), so that a replay hears the same.
+    For the paper's binary messages set the channel's bits to 1 and its rounding to gumbel.
     """
 
     def __init__(self, sizes: LayerSizes) -> None:

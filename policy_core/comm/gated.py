@@ -22,6 +22,6 @@ class GatedLayer(MeanLayer):
         self.gate = nn.Linear(sizes.hidden, 1)
         nn.init.ones_(self.gate.bias)
 
-    def speak(self, hidden: Tensor) -> Tensor:
-        """See `MessageLayer.speak`; exact zeros where the gate is closed."""
-        return super().speak(hidden) * threshold(self.gate(hidden))
+    def speak(self, hidden: Tensor, noise: Tensor | None = None) -> Tensor:
+        """See `MessageLayer.speak`; exact zeros where the gate is closed, also of noise."""
+        return super().speak(hidden, noise) * threshold(self.gate(hidden))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from policy_core.comm.channel import quantise
+from policy_core.comm.rounding import Rounding, express
 
 EDGE_SIZE = 5  # dx, dy (of the radio range), cos and sin of relative yaw, age (of a tick)
 
@@ -23,6 +23,8 @@ class LayerSizes(NamedTuple):
     message: int  # M numbers of one message
     kinds: int  # of agents
     bits: int  # of one message number; 32: unrounded
+    rounding: Rounding = "straight_through"
+    temperature: float = 1.0  # of gumbel's gradient
 
 
 class Incoming(NamedTuple):
@@ -48,11 +50,15 @@ class MessageLayer(nn.Module, ABC):
         """Build the head that speaks; subclasses add how they read."""
         super().__init__()
         self.sizes = sizes
-        self.head = nn.Linear(sizes.hidden, sizes.message)
+        self.head = nn.Linear(sizes.hidden, sizes.message * (sizes.bits if sizes.rounding == "gumbel" else 1))
 
-    def speak(self, hidden: Tensor) -> Tensor:
-        """The message [.., M] in [-1, 1] of an agent in this hidden state [.., H]."""
-        return quantise(torch.tanh(self.head(hidden)), self.sizes.bits)
+    def speak(self, hidden: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The message [.., M] of an agent in this hidden state [.., H], in [-1, 1] but for the air's noise [.., X].
+
+        In training mode as the rounding is learned, in evaluation mode as it is deployed; see `express`.
+        """
+        sizes = self.sizes
+        return express(self.head(hidden), sizes.bits, sizes.rounding, sizes.temperature, noise, learning=self.training)
 
     @abstractmethod
     def read(self, hidden: Tensor, incoming: Incoming) -> Tensor:

@@ -90,7 +90,7 @@ def write_bundle(
         format=FORMAT,
         contract=policy.contract,
         contract_digest=policy.contract.digest(),
-        protocol_id=f"{_identify(policy.contract, state):016x}",
+        protocol_id=f"{_identify(policy.contract, policy.channel, state):016x}",
         architecture=policy.architecture,
         channel=policy.channel,
         temperature=temperature,
@@ -133,9 +133,12 @@ def read_bundle(path: Path | str, contract: Contract | None = None) -> Bundle:
                 "the contract the bundle was trained with."
             )
     state = _read_weights(path / WEIGHTS, manifest.weights_sha256)
-    policy = FleetPolicy(manifest.contract, manifest.architecture, manifest.channel)
+    try:
+        policy = FleetPolicy(manifest.contract, manifest.architecture, manifest.channel)
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}. The manifest was edited; export again.") from None
     _fill(policy, state, path)
-    protocol_id = _identify(manifest.contract, state)
+    protocol_id = _identify(manifest.contract, manifest.channel, state)
     if f"{protocol_id:016x}" != manifest.protocol_id:
         raise BundleError(
             f"{path}: the manifest says protocol {manifest.protocol_id}, its weights make {protocol_id:016x}. The "
@@ -170,9 +173,9 @@ def _plain(field: dict[str, Any] | None) -> str:
     return "absent" if field is None else json.dumps(field)
 
 
-def _identify(contract: Contract, state: dict[str, Tensor]) -> int:
+def _identify(contract: Contract, channel: ChannelSettings, state: dict[str, Tensor]) -> int:
     comm = {name: tensor for name, tensor in state.items() if name.startswith("comm.")}
-    return identify_protocol(contract.digest(), comm)
+    return identify_protocol(contract.digest(), comm, channel.bits)
 
 
 def _read_manifest(path: Path) -> Manifest:

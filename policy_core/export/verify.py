@@ -71,7 +71,11 @@ def decide_on_board(
     Returns:
         The policies by name, ready to decide, and messages [K, N, M].
     """
-    policies = {name: OnboardPolicy(bundle, kind) for name, kind in agents.items()}
+    names, kinds = list(agents), list(agents.values())
+    numbers = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
+    policies = {
+        name: OnboardPolicy(bundle, kind, number) for name, kind, number in zip(names, kinds, numbers, strict=True)
+    }
     spoken = {name: policy.begin(observations[name]) for name, policy in policies.items()}
     rounds = []
     for _ in range(bundle.manifest.contract.rounds):

@@ -89,6 +89,7 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
         "explained variance": explained_variance(value, returns),
         "share choosing": float(chooses.mean()),
         "links heard": float(heard.float().mean()) if heard.numel() else 0.0,
+        "bits per tick and agent": float(rollout.bits.sum() / alive.sum().clamp(min=1)),
     }
     return batch, figures
 

@@ -15,7 +15,8 @@ from policy_core.agents.actions import judge, sample, to_world
 from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import Senses, sense
 from policy_core.chance import Chance
-from policy_core.comm.channel import Links, transmit
+from policy_core.comm.channel import Bursts, Links, carry, count_bits
+from policy_core.comm.graph import connect
 from policy_core.environment import BatchEnvironment, Observations
 from policy_core.ppo.checkpoint import Restorable, pack_arrays, unpack_arrays
 
@@ -32,7 +33,7 @@ class Rollout(NamedTuple):
     """T ticks of E worlds."""
 
     senses: Senses  # [T, E, ...]
-    links: Links  # [T, E, K, N, N]
+    links: Links  # [T, E, K, N, J]
     memory: Tensor  # [T / L, E, N, H] at the start of every sequence; H is 0 without memory
     began: Tensor  # [T, E] bool: the tick was the first of an episode, so nothing is remembered
     actions: Tensor  # [T, E, N, P]
@@ -43,6 +44,7 @@ class Rollout(NamedTuple):
     last: Senses  # what followed the last tick [E, ...]
     finals: list[Final]
     episodes: list[dict[str, float]]  # KPIs of the episodes that ended, and their `return` and `ticks`
+    bits: Tensor  # [T, E] that the living of a world sent at a tick, see `count_bits`
 
 
 class Collector:
@@ -80,6 +82,7 @@ class Collector:
         self.device = device
         self.chance = Chance(seed, device, rows, all_worlds)  # of actions
         self.air = Chance(seed + 1, device, rows, all_worlds)
+        self.bursts = Bursts()
         self.observations = environment.reset(seed, first_world)
         self.memory = torch.zeros(worlds, agents, hidden, device=device)
         self.begins = torch.ones(worlds, dtype=torch.bool, device=device)
@@ -92,6 +95,7 @@ class Collector:
         self._links: Links | None = None  # made at the first tick, when shapes are known
         self._memory = torch.empty((ticks // sequence, worlds, agents, hidden), device=device)
         self._began = torch.empty((ticks, worlds), dtype=torch.bool, device=device)
+        self._bits = torch.empty((ticks, worlds), dtype=torch.int64, device=device)
         self._actions = torch.empty((ticks, worlds, agents, size), device=device)
         self._log_probability, self._reward = (torch.empty((ticks, worlds, agents), device=device) for _ in range(2))
         self._terminated, self._truncated = (
@@ -103,16 +107,22 @@ class Collector:
         """Play T ticks on from where the worlds stand."""
         finals: list[Final] = []
         episodes: list[dict[str, float]] = []
+        channel, contract, kinds = policy.channel, policy.contract, self.environment.kinds
         for tick in range(self.ticks):
             senses = sense(self.observations, self.device)
-            links = transmit(policy.channel, senses.position, senses.alive, policy.contract.rounds, self.air)
+            neighbours = connect(channel.graph, senses.position, senses.alive, kinds, channel.radio_range)
+            links = carry(
+                channel, neighbours, contract.rounds, self.air, numbers=contract.message_size, bursts=self.bursts
+            )
             answer = policy(senses, links, self.memory)
             actions = sample(policy.contract, answer, self.chance)
             self._remember(tick, senses, links)
+            self._bits[tick] = count_bits(channel, neighbours, answer.messages).sum(-1)
             self._actions[tick] = actions
             self._log_probability[tick] = judge(policy.contract, answer, actions)[0]
             step = self.environment.step(to_world(policy.contract, senses.counts(), actions).cpu().numpy())
             self.begins = torch.from_numpy(step.terminated | step.truncated).to(self.device)
+            self.bursts.restart(self.begins)
             if policy.architecture.memory:
                 self.memory = answer.hidden.masked_fill(self.begins.view(-1, 1, 1), 0.0)
             self._reward[tick] = torch.from_numpy(step.reward)
@@ -136,6 +146,7 @@ class Collector:
             sense(self.observations, self.device),
             finals,
             episodes,
+            self._bits,
         )
 
     def content(self) -> dict[str, Any]:
@@ -144,6 +155,7 @@ class Collector:
         return {
             "chance": self.chance.generator.get_state(),
             "air": self.air.generator.get_state(),
+            "bursts": self.bursts.state,
             "memory": self.memory,
             "begins": self.begins,
             "running_return": torch.from_numpy(self.running_return.copy()),
@@ -159,6 +171,8 @@ class Collector:
             self.observations = self.environment.reset(seed, first_world)
             return
         self.observations = self.environment.restore(unpack_arrays(content["world"]))
+        bursts = content.get("bursts")  # absent in older checkpoints
+        self.bursts.state = None if bursts is None else bursts.to(self.device)
         self.memory.copy_(content["memory"])
         self.begins.copy_(content["begins"])
         self.running_return[:] = content["running_return"].numpy()

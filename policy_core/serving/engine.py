@@ -11,7 +11,8 @@ import torch
 
 from policy_core.agents.actions import Answer
 from policy_core.agents.senses import KindSenses, Senses
-from policy_core.comm.channel import Links, choose_neighbours
+from policy_core.comm.channel import Links
+from policy_core.comm.graph import connect
 from policy_core.export.bundle import Bundle
 from policy_core.serving.choice import Judgement, draw_decision
 from policy_core.serving.onboard import check_observation
@@ -49,6 +50,7 @@ class FleetEngine:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.protocol_id = bundle.protocol_id
+        self.bits = bundle.manifest.channel.bits  # of one message number, on the wire
         self._policy = bundle.policy.to(self.device)
         self._contract = bundle.manifest.contract
         self._temperature = bundle.manifest.temperature
@@ -65,6 +67,7 @@ class FleetEngine:
         self._fleet_order = np.array([grouped.index(name) for name in names])  # place in the batch of each agent
         self._batch_order = np.array([names.index(name) for name in grouped])
         self._grouped = grouped
+        self._kinds = tuple(self._agents[name] for name in grouped)
         self._memory = torch.zeros(1, len(names), bundle.manifest.architecture.hidden, device=self.device)
 
     @torch.inference_mode()
@@ -73,20 +76,25 @@ class FleetEngine:
 
         Args:
             observations: by agent name; agents that are missing neither speak nor choose.
-            heard: who hears whom [K, receiver, sender] bool in fleet order; None: everybody within radio range.
+            heard: who hears whom [K, receiver, sender] bool in fleet order, where the channel's graph lets them;
+                None: everybody whom it lets.
 
         Raises:
             ContractError: an observation does not fit the contract; the text names agent and field.
         """
         began = time.perf_counter()
         senses = self._gather(observations)
-        adjacency = choose_neighbours(senses.position, senses.alive, self._policy.channel.radio_range).unsqueeze(1)
-        adjacency = adjacency.expand(-1, self._contract.rounds, -1, -1)
+        channel = self._policy.channel
+        may_hear, senders = connect(channel.graph, senses.position, senses.alive, self._kinds, channel.radio_range)
+        adjacency = may_hear.unsqueeze(1).expand(-1, self._contract.rounds, -1, -1)
         if heard is not None:
             asked = np.ascontiguousarray(heard[:, self._batch_order][:, :, self._batch_order])
-            adjacency = adjacency & torch.from_numpy(asked).to(self.device)
+            wanted = torch.from_numpy(asked).to(self.device).unsqueeze(0)
+            if senders is not None:
+                wanted = wanted.gather(-1, senders.unsqueeze(1).expand(adjacency.shape))
+            adjacency = adjacency & wanted
         age = torch.zeros(adjacency.shape, device=self.device)
-        answer = self._policy(senses, Links(adjacency, age), self._memory)
+        answer = self._policy(senses, Links(adjacency, age, senders), self._memory)
         self._memory = answer.hidden * senses.alive.unsqueeze(-1)  # who is absent forgets
         judged = self._judgements(answer)
         alive = senses.alive[0].cpu().numpy()

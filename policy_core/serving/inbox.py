@@ -12,7 +12,7 @@ from enum import Enum
 
 import numpy as np
 
-from policy_core.comm.wire import Message
+from policy_core.comm.wire import UNROUNDED, Message, decode_values
 from policy_core.serving.policy import Heard
 
 PAGES = 16  # (tick, round) pairs kept; older ones are forgotten
@@ -51,6 +51,7 @@ class Inbox:
         protocol_id: the only one that is read.
         max_age: (s) between a message's stamp and its reading.
         max_ahead: (s) by which a sender's clock may lead; in lockstep the receiver's clock may be a tick behind.
+        bits: of one number, as the protocol rounds it; codes of other widths have the wrong shape.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Inbox:
         protocol_id: int,
         max_age: float,
         max_ahead: float = 1.0,
+        bits: int = UNROUNDED,
     ) -> None:
         self.counts: Counter[Verdict] = Counter()
         self._row = {name: row for row, name in enumerate(neighbours)}
@@ -68,15 +70,17 @@ class Inbox:
         self._protocol_id = protocol_id
         self._max_age = max_age
         self._max_ahead = max_ahead
+        self._bits = bits
         self._pages: dict[tuple[int, int], _Page] = {}
 
     def offer(self, message: Message, now: float) -> Verdict:
         """Keep a message, or say why not; every verdict is counted. `now` is the receiver's clock (s)."""
-        verdict = self._judge(message, now)
+        values = decode_values(message.values, self._bits)
+        verdict = self._judge(message, values, now)
         self.counts[verdict] += 1
         if verdict is Verdict.ACCEPTED:
             page, row = self._page(message.tick, message.round), self._row[message.sender]
-            page.messages[row] = message.values
+            page.messages[row] = values
             page.stamp[row] = message.stamp
             page.position[row] = message.position
             page.present[row] = True
@@ -104,15 +108,15 @@ class Inbox:
             return not expected
         return all(page.present[self._row[name]] for name in expected)
 
-    def _judge(self, message: Message, now: float) -> Verdict:
+    def _judge(self, message: Message, values: np.ndarray, now: float) -> Verdict:
         row = self._row.get(message.sender)
         if row is None:
             return Verdict.UNKNOWN_SENDER
         if message.protocol_id != self._protocol_id:
             return Verdict.FOREIGN_PROTOCOL
-        if message.values.shape != (self._message_size,):
+        if values.shape != (self._message_size,):
             return Verdict.WRONG_SHAPE
-        if not (np.isfinite(message.values).all() and np.isfinite((message.stamp, *message.position)).all()):
+        if not (np.isfinite(values).all() and np.isfinite((message.stamp, *message.position)).all()):
             return Verdict.NOT_FINITE
         if now - message.stamp > self._max_age + CLOCK_STEP:
             return Verdict.TOO_OLD

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from policy_core.comm.attention import describe_edges, relate
-from policy_core.comm.channel import choose_neighbours
+from policy_core.comm.graph import connect
 from policy_core.comm.layer import Incoming
 from policy_core.contract import ContractError, Kind
 from policy_core.export.bundle import Bundle
@@ -16,10 +16,19 @@ from policy_core.serving.policy import Heard, Observation
 
 
 class OnboardPolicy:
-    """Implements AgentPolicy for one agent; the same observation and messages always give the same choice."""
+    """Implements AgentPolicy for one agent; the same observation and messages always give the same choice.
 
-    def __init__(self, bundle: Bundle, kind: str) -> None:
+    It reads whom the channel's graph lets it hear, as far as it can know: the nearest are those among whom it has
+    heard in that round, so where a message of a near one is lost, it may read one from farther away than in training.
+    """
+
+    def __init__(self, bundle: Bundle, kind: str, number: int = 1) -> None:
         """Take the part of a bundle that this kind of agent needs, and keep torch to one thread in this process.
+
+        Args:
+            bundle: the policy.
+            kind: of this agent.
+            number: which of its kind it is in the fleet's order, from 1; only a graph of edges asks for it.
 
         Raises:
             ContractError: the bundle knows no such kind.
@@ -31,6 +40,7 @@ class OnboardPolicy:
         self._temperature = bundle.manifest.temperature
         self._kind = self._contract.kind(kind)
         self._label = kind
+        self._number = number
         self._own_kind = torch.tensor([self._policy.kind_index[kind]])
         self._actor = self._policy.actor(kind)
         self._silence = np.zeros(self._contract.message_size, np.float32)
@@ -63,10 +73,8 @@ class OnboardPolicy:
         """Read a round; the message of the next [M], or None after the last."""
         layer = self._policy.layer(self._round)
         position = torch.from_numpy(np.ascontiguousarray(heard.position, np.float32)).unsqueeze(0)
-        reach = self._policy.channel.radio_range
-        everybody = torch.cat((self._position, position), dim=1)
-        is_near = choose_neighbours(everybody, torch.ones(everybody.shape[:2], dtype=torch.bool), reach)[:, :1, 1:]
-        pose = relate(self._position, position.unsqueeze(1), reach)
+        present = torch.from_numpy(np.asarray(heard.present)).view(1, -1)
+        pose = relate(self._position, position.unsqueeze(1), self._policy.channel.radio_range)
         age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
         self._hidden = layer.read(
             self._hidden,
@@ -75,7 +83,7 @@ class OnboardPolicy:
                 sender_kind=self._indices(heard.kind),
                 receiver_kind=self._own_kind,
                 edges=describe_edges(pose, age, self._contract.tick),
-                heard=torch.from_numpy(np.asarray(heard.present)).view(1, 1, -1) & is_near,
+                heard=self._may_hear(heard.kind, position, present),
             ),
         )
         self._round += 1
@@ -100,6 +108,21 @@ class OnboardPolicy:
     def forget(self) -> None:
         """Begin anew with nothing remembered, as at the start of an episode."""
         self._memory = None
+
+    def _may_hear(self, kinds: tuple[str, ...], position: Tensor, present: Tensor) -> Tensor:
+        """Which of the J present neighbours the graph lets this agent hear [1, 1, J]."""
+        channel = self._policy.channel
+        peers = [place for place, kind in enumerate(kinds) if kind == self._label]
+        own = peers[self._number - 1] if self._number <= len(peers) else len(kinds)  # place in the whole fleet
+        graph = connect(
+            channel.graph,
+            torch.cat((position[:, :own], self._position, position[:, own:]), dim=1),
+            torch.cat((present[:, :own], torch.ones(1, 1, dtype=torch.bool), present[:, own:]), dim=1),
+            (*kinds[:own], self._label, *kinds[own:]),
+            channel.radio_range,
+        )
+        row = graph.spread()[:, own : own + 1]
+        return torch.cat((row[..., :own], row[..., own + 1 :]), dim=-1)
 
     def _speak(self) -> np.ndarray:
         return self._policy.layer(self._round).speak(self._hidden).view(-1).numpy()

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from policy_core.comm.channel import receive
-from policy_core.comm.wire import Message
+from policy_core.chance import Chance
+from policy_core.comm.channel import Bursts, ChannelSettings, carry, receive
+from policy_core.comm.graph import Neighbours
+from policy_core.comm.rounding import quantise
+from policy_core.comm.wire import UNROUNDED, Message, pack_values, unpack_values
 from policy_core.serving.inbox import PAGES, Inbox, Verdict
 
 PROTOCOL = 0xFEED_0123_4567_89AB
@@ -46,6 +49,15 @@ def test_a_message_is_kept_or_refused_for_the_right_reason(message: Message, ver
     assert inbox.offer(message, 7.0) is verdict
     assert inbox.counts == {verdict: 1}
     assert inbox.view(7, 1, 7.0).present.any() == (verdict is Verdict.ACCEPTED)
+
+
+def test_codes_become_numbers_where_the_protocol_has_them_and_are_refused_elsewhere() -> None:
+    codes = np.array([0, 31, 16, 5], np.uint8)
+    for bits, known in ((5, True), (4, False), (9, False), (32, False)):
+        inbox = Inbox({"scout_1": "scout"}, M, PROTOCOL, 1.0, bits=bits)
+        assert inbox.offer(say(values=codes), 7.0) is (Verdict.ACCEPTED if known else Verdict.WRONG_SHAPE)
+        wanted = (2 * codes.astype(np.float32) - 31) / np.float32(31) * known
+        assert inbox.view(7, 1, 7.0).messages[0].tolist() == wanted.tolist()
 
 
 def test_the_first_of_two_messages_counts() -> None:
@@ -99,28 +111,105 @@ def test_channel_and_inboxes_agree_on_a_random_trace(seed: int) -> None:
     links = receive(
         torch.from_numpy(adjacency)[None], torch.from_numpy(lost)[None], torch.from_numpy(delay)[None], deadline
     )
-    present, age = play_nodes(adjacency, lost, delay.astype(float), deadline, chance)
+    present, age, _ = play_nodes(adjacency, lost, delay.astype(float), deadline, chance)
     assert np.array_equal(present, links.heard[0].numpy())
     np.testing.assert_allclose(age, links.age[0].numpy(), atol=1e-6)
     assert 0.3 < present.mean() < 0.8
 
 
-def play_nodes(
-    adjacency: np.ndarray, lost: np.ndarray, delay: np.ndarray, deadline: float, chance: np.random.Generator
+class Kept:
+    """A chance whose draws are kept: the recorded trace of what the air did."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Chance(seed, "cpu")
+        self.drawn: dict[str, list[torch.Tensor]] = {"exponential": [], "uniform": []}
+
+    def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
+        self.drawn["uniform"].append(self.chance.uniform(shape))
+        return self.drawn["uniform"][-1]
+
+    def exponential(self, shape: tuple[int, ...]) -> torch.Tensor:
+        self.drawn["exponential"].append(self.chance.exponential(shape))
+        return self.drawn["exponential"][-1]
+
+
+@pytest.mark.parametrize("bits", [1, 5, 8, 12, 16, 32])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_recorded_trace_through_channel_and_wire_gives_equal_inboxes(seed: int, bits: int) -> None:
+    """Bursts, delays and rounding over eight ticks: presence, ages and the values themselves, bit for bit."""
+    agents, rounds = 5, 3
+    settings = ChannelSettings(radio_range=1.0, loss=0.2, burst=4.0, delay=0.08, deadline=0.2, bits=bits)
+    chance, bursts, air = np.random.default_rng(seed), Bursts(), Kept(seed)
+    adjacency = chance.random((agents, agents)) < 0.8
+    np.fill_diagonal(adjacency, False)
+    neighbours = Neighbours(torch.from_numpy(adjacency)[None])
+    is_bad = np.zeros((agents, agents), bool)
+    met = 0
+    for tick in range(8):
+        links = carry(settings, neighbours, rounds, air, bursts=bursts)  # type: ignore[arg-type]
+        lost, is_bad = play_air(settings, air.drawn["uniform"][-1][0].numpy(), is_bad, first=tick == 0)
+        delay = (air.drawn["exponential"][-1] * settings.delay)[0].numpy()
+        said = quantise(torch.from_numpy(chance.uniform(-1, 1, (rounds, agents, M)).astype(np.float32)), bits)
+        present, age, values = play_nodes(
+            adjacency, lost, delay.astype(float), settings.deadline, chance, said.numpy(), bits
+        )
+        assert np.array_equal(present, links.heard[0].numpy())
+        np.testing.assert_allclose(age, links.age[0].numpy(), atol=1e-6)
+        trained = torch.where(links.heard[0].unsqueeze(-1), said.unsqueeze(1), 0.0)
+        assert values.tobytes() == trained.numpy().tobytes()
+        met += int((lost & adjacency).sum())
+    assert 0.1 < met / (8 * rounds * adjacency.sum()) < 0.4
+
+
+def play_air(
+    settings: ChannelSettings, drawn: np.ndarray, is_bad: np.ndarray, *, first: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One decision among nodes with inboxes, event by event; gives presence and age [K, receiver, sender]."""
+    """Gilbert and Elliott's chain, message by message: what each of K rounds loses, and the state it leaves."""
+    stays, begins = 1 - 1 / settings.burst, settings.loss / (1 - settings.loss) / settings.burst
+    lost = []
+    for number, each in enumerate(drawn):
+        if first and number == 0:
+            is_bad = each < np.float32(settings.loss)
+        else:
+            is_bad = each < np.where(is_bad, np.float32(stays), np.float32(begins))
+        lost.append(is_bad)
+    return np.stack(lost), is_bad
+
+
+def play_nodes(
+    adjacency: np.ndarray,
+    lost: np.ndarray,
+    delay: np.ndarray,
+    deadline: float,
+    chance: np.random.Generator,
+    said: np.ndarray | None = None,
+    bits: int = UNROUNDED,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One decision among nodes with inboxes, event by event.
+
+    Every message goes over the wire as bytes. `said` [K, sender, M] is what they say; None: anything.
+
+    Returns:
+        Presence and age [K, receiver, sender], and what was read [K, receiver, sender, M].
+    """
+    if said is None:
+        said = chance.normal(size=(*delay.shape[:2], M)).astype(np.float32)
     rounds, agents = delay.shape[0], delay.shape[1]
     stamp, tick = 50.0, 50
     names = [f"agent_{index}" for index in range(agents)]
-    inboxes = [Inbox({name: "scout" for name in names if name != own}, M, PROTOCOL, rounds * deadline) for own in names]
+    inboxes = [
+        Inbox({name: "scout" for name in names if name != own}, M, PROTOCOL, rounds * deadline, bits=bits)
+        for own in names
+    ]
     present, age = np.zeros(delay.shape, bool), np.zeros(delay.shape)
+    read = np.zeros((*delay.shape, M), np.float32)
     reading = [0] * agents  # the round each agent waits for, from 0
     events: list[tuple[float, int, str, int, Message | None]] = []
     serial = 0
 
     def speak(sender: int, r: int, now: float) -> None:
         nonlocal serial
-        values = chance.normal(size=M).astype(np.float32)
+        values = unpack_values(pack_values(said[r, sender], bits))
         message = Message(names[sender], tick, r + 1, PROTOCOL, stamp, (0.0, 0.0, 0.0), values)
         rubbish = (
             message._replace(protocol_id=1),
@@ -145,6 +234,7 @@ def play_nodes(
         heard = inboxes[receiver].view(tick, r + 1, stamp + now)
         others = [sender for sender in range(agents) if sender != receiver]
         present[r, receiver, others], age[r, receiver, others] = heard.present, heard.age
+        read[r, receiver, others] = heard.messages
         reading[receiver] = r + 1
         if r + 1 < rounds:
             speak(receiver, r + 1, now)
@@ -167,4 +257,4 @@ def play_nodes(
     rubbish_seen = sum(inbox.counts[Verdict.FOREIGN_PROTOCOL] for inbox in inboxes)
     assert rubbish_seen > 0
     assert all(inbox.counts[verdict] for inbox in inboxes for verdict in (Verdict.NOT_FINITE, Verdict.WRONG_SHAPE))
-    return present, age
+    return present, age, read

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from policy_core.agents.fleet_policy import Architecture, FleetPolicy
 from policy_core.agents.senses import KindSenses, Senses
-from policy_core.comm.channel import ChannelSettings, Links, choose_neighbours
+from policy_core.comm.channel import ChannelSettings, Links
+from policy_core.comm.graph import choose_neighbours
 from policy_core.comm.layers import LayerName
 from policy_core.contract import Contract
 
@@ -33,11 +36,16 @@ def make_contract(rounds: int = 2) -> Contract:
 
 
 def make_policy(
-    rounds: int = 2, seed: int = 0, bits: int = 32, layer: LayerName = "attention", memory: bool = False
+    rounds: int = 2,
+    seed: int = 0,
+    bits: int = 32,
+    layer: LayerName = "attention",
+    memory: bool = False,
+    **channel: Any,
 ) -> FleetPolicy:
     torch.manual_seed(seed)
     architecture = Architecture(layer=layer, hidden=16, heads=4, attention=8, candidate=8, memory=memory)
-    return FleetPolicy(make_contract(rounds), architecture, ChannelSettings(radio_range=RANGE, bits=bits))
+    return FleetPolicy(make_contract(rounds), architecture, ChannelSettings(radio_range=RANGE, bits=bits, **channel))
 
 
 def draw_senses(batch: int = 3, seed: int = 1, counts: dict[str, int] = COUNTS) -> Senses:

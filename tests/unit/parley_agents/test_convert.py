@@ -28,6 +28,7 @@ from parley_msgs.msg import (
 from policy_core.comm.wire import Message
 from policy_core.contract import read_contract
 from policy_core.export.verify import draw_observation
+from policy_core.serving.inbox import Inbox, Verdict
 
 CONTRACT = read_contract(Path(__file__).parents[3] / "config" / "contract.yaml")
 
@@ -49,6 +50,18 @@ def test_a_message_arrives_bit_for_bit(values, tick, protocol, stamp):
     assert heard.stamp == pytest.approx(said.stamp, abs=1e-6)
     assert heard.position == said.position
     assert heard.values.tobytes() == said.values.tobytes()
+
+
+@pytest.mark.parametrize(("bits", "size"), [(1, 1), (8, 1), (9, 2), (16, 2), (32, 4)])
+def test_rounded_numbers_travel_in_few_bytes_and_the_inbox_reads_them_bit_for_bit(bits, size):
+    steps = np.float32(2**bits - 1)
+    values = (np.float32(2) * np.arange(2, dtype=np.float32) - steps) / steps  # the lowest codes, 0 and 1
+    said = Message("scout_1", 4, 1, 7, 4.0, (1.5, -2.0, 0.25), values)
+    ros = through_dds(convert.tensor_message(said, bits))
+    assert len(ros.tensor.data) == 2 * size
+    inbox = Inbox({"scout_1": "scout"}, 2, 7, max_age=1.0, bits=bits)
+    assert inbox.offer(convert.message_of(ros), 4.0) is Verdict.ACCEPTED
+    assert inbox.view(4, 1, 4.0).messages[0].tobytes() == values.tobytes()
 
 
 def tensor(**fields):

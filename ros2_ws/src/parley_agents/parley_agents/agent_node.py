@@ -82,7 +82,7 @@ class AgentNode(ManagedNode):
         warehouse = read_warehouse(run.warehouse)
         decider = open_policy(run.policy, contract, fleet, self.agent, warehouse, run.seed, self._max_age)
         self._kind = fleet.kinds[fleet.names.index(self.agent)]
-        self._protocol_id = decider.protocol_id
+        self._protocol_id, self._bits = decider.protocol_id, decider.bits
         self._rounds = contract.rounds
         self.cycle = DecisionCycle(
             self.agent,
@@ -200,7 +200,7 @@ class AgentNode(ManagedNode):
 
     def _say(self, message: Message) -> None:
         self.tally.add("messages sent")
-        self._messages.publish(convert.tensor_message(message))
+        self._messages.publish(convert.tensor_message(message, self._bits))
 
     def _decided(self, index: int, rounds_complete: int) -> None:
         """The policy, here or on the server, has chosen a candidate of the last observation."""

@@ -31,7 +31,7 @@ from parley_msgs.msg import (
     StockReport,
     TensorMessage,
 )
-from policy_core.comm.wire import Message, TensorFields, pack_values, unpack_values
+from policy_core.comm.wire import UNROUNDED, Message, TensorFields, pack_values, unpack_values
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse.observe import QUEUE
@@ -76,7 +76,7 @@ def to_stamp(time: float) -> Time:
 
 
 def message_of(ros: TensorMessage) -> Message:
-    """What a neighbour said; values are empty where the tensor is not a dense vector of float32."""
+    """What a neighbour said; values as they came, see `unpack_values`. The inbox gives codes their meaning."""
     tensor = ros.tensor
     fields = TensorFields(
         tensor.dtype_code,
@@ -91,12 +91,12 @@ def message_of(ros: TensorMessage) -> Message:
     return Message(ros.sender, ros.tick, ros.round, ros.protocol_id, stamp, position, unpack_values(fields))
 
 
-def tensor_message(message: Message) -> TensorMessage:
-    """A message as it goes out."""
+def tensor_message(message: Message, bits: int = UNROUNDED) -> TensorMessage:
+    """A message as it goes out, its numbers in so many bits each."""
     ros = TensorMessage(sender=message.sender, tick=message.tick, round=message.round, protocol_id=message.protocol_id)
     ros.header.stamp, ros.header.frame_id = to_stamp(message.stamp), "map"
     ros.x, ros.y, ros.yaw = (float(value) for value in message.position)
-    fields, tensor = pack_values(message.values), ros.tensor
+    fields, tensor = pack_values(message.values, bits), ros.tensor
     tensor.dtype_code, tensor.dtype_bits, tensor.dtype_lanes = fields[:3]
     tensor.shape = array.array("q", fields.shape)
     tensor.data = array.array("B", fields.data)

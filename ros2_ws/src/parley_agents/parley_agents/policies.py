@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from parley_agents.body import Sheet
 from parley_agents.fleet import Fleet
+from policy_core.comm.wire import UNROUNDED
 from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind
 from policy_core.serving.inbox import Inbox
@@ -28,6 +29,7 @@ class Decider(NamedTuple):
     inbox: Inbox
     protocol_id: int
     radio_range: float  # m; farther neighbours are masked. inf where the policy masks them itself
+    bits: int = UNROUNDED  # of one message number, on the wire
 
 
 def open_policy(
@@ -42,19 +44,22 @@ def open_policy(
     """
     kinds = dict(zip(fleet.names, fleet.kinds, strict=True))
     kind = kinds.pop(agent)
+    number = fleet.of_kind(kind).index(agent)
     policy: AgentPolicy
     if wish.startswith(BUNDLE):
         from policy_core.serving.onboard import OnboardPolicy  # torch takes a second to load; baselines do without
 
         bundle = open_bundle(wish, contract)
-        policy, protocol_id, reach = OnboardPolicy(bundle, kind), bundle.protocol_id, math.inf
+        policy, protocol_id, reach = OnboardPolicy(bundle, kind, number + 1), bundle.protocol_id, math.inf
+        bits = bundle.manifest.channel.bits
         _rehearse(
             policy, contract.kind(kind), Inbox(kinds, contract.message_size, protocol_id, max_age), contract.rounds
         )
     else:
-        policy = make_baseline(wish, contract, kind, fleet.of_kind(kind).index(agent), seed)
-        protocol_id, reach = baseline_protocol(wish, contract), warehouse.radio.range
-    return Decider(policy, Inbox(kinds, contract.message_size, protocol_id, max_age), protocol_id, reach)
+        policy = make_baseline(wish, contract, kind, number, seed)
+        protocol_id, reach, bits = baseline_protocol(wish, contract), warehouse.radio.range, UNROUNDED
+    inbox = Inbox(kinds, contract.message_size, protocol_id, max_age, bits=bits)
+    return Decider(policy, inbox, protocol_id, reach, bits)
 
 
 def _rehearse(policy: AgentPolicy, kind: Kind, inbox: Inbox, rounds: int) -> None:

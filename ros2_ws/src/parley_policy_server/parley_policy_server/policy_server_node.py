@@ -151,7 +151,7 @@ class PolicyServer(ManagedNode):
                 if name in self._seen:
                     position = self._seen[name].position
                     said = Message(name, self._tick, number, self._engine.protocol_id, self._stamp, position, row)
-                    self._messages.publish(convert.tensor_message(said))
+                    self._messages.publish(convert.tensor_message(said, self._engine.bits))
                     self._counts["messages_sent"] += 1
 
     def _diagnose(self) -> None:

@@ -118,7 +118,7 @@ def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
     if plain.startswith("bundle"):
         folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
         bundle = read_bundle(folder, world.contract)
-        return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind)
+        return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind, number + 1)
     choose_one("policy", plain, (*BASELINES, "bundle:FOLDER"))
     return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
 
