@@ -14,11 +14,13 @@ from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from policy_core.config import ConfigError, Settings
 
 PLACE_BITS = 20  # of an agent's place in the key that neighbours are sorted by; so fleets of up to a million
+LARGE = 256  # agents of a fleet from which a k-d tree is faster than all distances
 PIECE = 2**17  # pairs of agents that are sorted at a time
 FAR = torch.iinfo(torch.int32).max - 1  # rank of who is out of range
 END = re.compile(r"(?P<kind>[^/]+)(/(?P<number>[1-9][0-9]*))?")
@@ -145,11 +147,14 @@ def _living_others(alive: Tensor) -> Tensor:
 def _nearest(count: int, position: Tensor, alive: Tensor, radio_range: float) -> Neighbours:
     """The nearest senders of each receiver; of two at the same distance, the earlier one in the fleet.
 
-    All distances are worked out: up to a thousand agents that is a small part of a forward and backward pass, it runs
-    on a GPU, and equal distances keep their order. A k-d tree per world (scipy) is faster from 300 agents on. Pairs
-    are sorted in pieces, some whole fleets or some receivers of one, which stay in the processor's cache.
+    Small fleets, and all on a GPU, work out all distances, and sort pairs in pieces, some whole fleets or some
+    receivers of one, which stay in the processor's cache. Large fleets on the CPU ask a k-d tree each, so that the
+    cost grows with the agents and not with their square; of several at the k-th distance it may list a later one.
     """
     batch, agents = alive.shape
+    if position.device.type == "cpu" and agents > LARGE:
+        trees = [_ask_tree(count, place, living, radio_range) for place, living in zip(position, alive, strict=True)]
+        return Neighbours(torch.stack([each[0] for each in trees]), torch.stack([each[1] for each in trees]))
     fleets = max(1, PIECE // max(1, agents * agents))
     rows = max(1, PIECE // max(1, agents))
     allowed, senders = [], []
@@ -176,6 +181,25 @@ def _list_nearest(
     key = rank.long().mul_(2**PLACE_BITS).add_(place)
     listed = key.topk(min(count, max(0, len(place) - 1)), dim=-1, largest=False, sorted=True).values
     return listed < FAR * 2**PLACE_BITS, listed % 2**PLACE_BITS
+
+
+def _ask_tree(count: int, position: Tensor, alive: Tensor, radio_range: float) -> tuple[Tensor, Tensor]:
+    """Whether in range and who, for all receivers of one fleet [N, 3], both [N, J]."""
+    agents = len(alive)
+    links = min(count, agents - 1)
+    living = alive.nonzero().squeeze(-1)
+    if not len(living):
+        return torch.zeros(agents, links, dtype=torch.bool), torch.zeros(agents, links, dtype=torch.int64)
+    place = position[:, :2].double().numpy()
+    _, found = cKDTree(place[living.numpy()]).query(place, k=range(1, links + 2))  # one more: the receiver itself
+    row = torch.from_numpy(found)
+    is_known = row < len(living)  # the tree fills up with a number beyond the last
+    senders, order = living[row.clamp(max=len(living) - 1)].sort(dim=-1)
+    apart = (position[senders, :2].float() - position[:, None, :2].float()).square().sum(-1)
+    is_near = is_known.gather(-1, order) & (senders != torch.arange(agents).unsqueeze(-1)) & alive.unsqueeze(-1)
+    is_near &= apart <= radio_range * radio_range
+    nearest = apart.masked_fill(~is_near, torch.inf).argsort(dim=-1, stable=True)[:, :links]
+    return is_near.gather(-1, nearest), senders.gather(-1, nearest)
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from policy_core.comm import graph as graph_module
 from policy_core.comm.channel import ChannelSettings, carry
 from policy_core.comm.graph import GraphSettings, Neighbours, check_graph, choose_neighbours, connect
 from policy_core.config import ConfigError
@@ -141,6 +142,19 @@ def test_pairs_are_sorted_in_pieces_with_the_same_result(piece: int, monkeypatch
     monkeypatch.setattr("policy_core.comm.graph.PIECE", piece)
     pieces = connect(GRAPHS[2], position, alive, (), REACH)
     assert all(torch.equal(mine, other) for mine, other in zip(whole, pieces, strict=True))
+
+
+@pytest.mark.parametrize("living", [0, 3, 300])
+def test_a_large_fleets_tree_lists_the_same_as_all_distances(living: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    position, alive = draw_fleets(300, batch=2, size=40.0)
+    alive[1] = torch.arange(300) < living
+    seen = connect(GraphSettings(kind="nearest", neighbours=12), position, alive, (), REACH)
+    monkeypatch.setattr(graph_module, "LARGE", 300)
+    wanted = connect(GraphSettings(kind="nearest", neighbours=12), position, alive, (), REACH)
+    assert seen.may_hear.shape == wanted.may_hear.shape == (2, 300, 12)
+    assert torch.equal(seen.may_hear, wanted.may_hear)
+    assert torch.equal(seen.senders[seen.may_hear], wanted.senders[wanted.may_hear])
+    assert seen.may_hear[0].any()
 
 
 def test_a_list_spreads_to_the_adjacency_it_means() -> None:
