@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from policy_core.agents.scale import Reduce, make_scale
 from policy_core.contract import Kind
 
+BodyName = Literal["relu_norm", "tanh"]
 INITIAL_LOG_SPREAD = -0.5  # of controls, in units of half their range
 
 
@@ -42,7 +43,9 @@ class Legal(NamedTuple):
 class Encoder(nn.Module):
     """Senses of one kind to one vector per agent and one embedding per legal candidate."""
 
-    def __init__(self, kind: Kind, *, hidden: int, candidate: int, running: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, *, hidden: int, candidate: int, running: bool = False, body: BodyName = "relu_norm"
+    ) -> None:
         """Build for hidden states [..., H] and candidate embeddings [L, D]; `running`: see `RunningScale`."""
         super().__init__()
         self.scale_vector = make_scale(kind.observation, running=running)
@@ -50,12 +53,8 @@ class Encoder(nn.Module):
         if self.has_candidates:
             self.scale_candidates = make_scale(kind.candidate, running=running)
             self.candidate = nn.Linear(kind.candidate_size, candidate)
-        self.body = nn.Sequential(
-            nn.Linear(kind.observation_size + (2 * candidate if self.has_candidates else 0), hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, hidden),
-            nn.LayerNorm(hidden),
-        )
+        size = kind.observation_size + (2 * candidate if self.has_candidates else 0)
+        self.body = make_body(size, hidden, body)
 
     def forward(self, vector: Tensor, candidates: Tensor, legal: Legal) -> tuple[Tensor, Tensor]:
         """Encode raw senses.
@@ -110,11 +109,13 @@ class PointerHead(nn.Module):
 class Actor(nn.Module):
     """What is special to one kind: its encoder, and a head for each part of its decision."""
 
-    def __init__(self, kind: Kind, *, hidden: int, candidate: int, running: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, *, hidden: int, candidate: int, running: bool = False, body: BodyName = "relu_norm"
+    ) -> None:
         """Build for one kind of the contract."""
         super().__init__()
         self.candidates = kind.candidates
-        self.encoder = Encoder(kind, hidden=hidden, candidate=candidate, running=running)
+        self.encoder = Encoder(kind, hidden=hidden, candidate=candidate, running=running, body=body)
         options = sum(choice.options for choice in kind.choices)
         self.pointer = PointerHead(hidden=hidden, candidate=candidate) if kind.candidates else None
         self.options = _small_head(hidden, options) if options else None
@@ -141,6 +142,14 @@ class Actor(nn.Module):
             return logits, None
         mean = self.control(hidden)
         return logits, torch.cat((mean, self.log_spread.expand_as(mean)), dim=-1)
+
+
+def make_body(size: int, hidden: int, name: BodyName) -> nn.Sequential:
+    """Two layers from `size` numbers to H."""
+    first, second = nn.Linear(size, hidden), nn.Linear(hidden, hidden)
+    if name == "tanh":
+        return nn.Sequential(first, nn.Tanh(), second, nn.Tanh())
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.LayerNorm(hidden))
 
 
 def _small_head(hidden: int, size: int) -> nn.Linear:

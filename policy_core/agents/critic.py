@@ -30,7 +30,13 @@ class Critic(nn.Module):
         self.candidates = {name: kind.candidates for name, kind in contract.kinds.items()}
         self.encoders = nn.ModuleDict(
             {
-                name: Encoder(kind, hidden=hidden, candidate=architecture.candidate, running=running)
+                name: Encoder(
+                    kind,
+                    hidden=hidden,
+                    candidate=architecture.candidate,
+                    running=running,
+                    body=architecture.encoder,
+                )
                 for name, kind in contract.kinds.items()
             }
         )

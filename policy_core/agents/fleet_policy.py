@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from policy_core.agents.actions import Answer
-from policy_core.agents.actor import Actor
+from policy_core.agents.actor import Actor, BodyName
 from policy_core.agents.scale import Reduce
 from policy_core.agents.senses import Senses
 from policy_core.comm.attention import describe_edges, relate
@@ -37,6 +37,8 @@ class Architecture(Settings):
     heads: int = Field(4, ge=1, le=32)
     attention: int = Field(32, ge=1, le=1024)  # queries, keys and values of all heads together
     candidate: int = Field(32, ge=4, le=512)  # embedding of one candidate
+    encoder: BodyName = "relu_norm"  # of senses: ReLU and a layer norm, or tanh twice
+    critic: Literal["attention", "joint"] = "attention"  # over one token for each agent, or over a fixed team in a row
     memory: bool = False  # a GRU keeps what was sensed and heard from tick to tick
     normaliser: Literal["contract", "running"] = "contract"  # scale senses by the contract's ranges, or as seen
 
@@ -161,7 +163,8 @@ class FleetPolicy(nn.Module):
 
     def _make_actor(self, kind: Kind) -> Actor:
         sizes = self.architecture
-        return Actor(kind, hidden=sizes.hidden, candidate=sizes.candidate, running=sizes.normaliser == "running")
+        running = sizes.normaliser == "running"
+        return Actor(kind, hidden=sizes.hidden, candidate=sizes.candidate, running=running, body=sizes.encoder)
 
     def actor(self, kind: str) -> Actor:
         """What is special to a kind."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from policy_core.agents.actions import may_choose
 from policy_core.agents.critic import Critic
+from policy_core.agents.joint_critic import JointCritic
 from policy_core.agents.senses import Senses
 from policy_core.comm.channel import Links
 from policy_core.ppo.learner import Learner
@@ -130,7 +131,7 @@ def deciding(batch: Batch, ranks: Ranks, split: Split) -> Tensor:
     return ranks.join(own, dim=1).flatten().nonzero().squeeze(-1)
 
 
-def _values(critic: Critic, senses: Senses) -> Tensor:
+def _values(critic: Critic | JointCritic, senses: Senses) -> Tensor:
     """Normalised values [T, E, N]."""
     ticks, worlds = senses.alive.shape[:2]
     flat = senses.map(lambda part: part.flatten(0, 1))

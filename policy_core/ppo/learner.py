@@ -8,6 +8,7 @@ import torch
 
 from policy_core.agents.critic import Critic, ValueScale
 from policy_core.agents.fleet_policy import FleetPolicy
+from policy_core.agents.joint_critic import JointCritic
 
 
 class TrainingError(RuntimeError):
@@ -18,7 +19,7 @@ class Learner(NamedTuple):
     """Everything that an update changes."""
 
     policy: FleetPolicy
-    critic: Critic
+    critic: Critic | JointCritic
     scale: ValueScale
     policy_optimiser: torch.optim.Optimizer
     critic_optimiser: torch.optim.Optimizer

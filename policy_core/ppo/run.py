@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from policy_core.agents.critic import Critic, ValueScale
-from policy_core.agents.fleet_policy import FleetPolicy
+from policy_core.agents.fleet_policy import Architecture, FleetPolicy
+from policy_core.agents.joint_critic import JointCritic
 from policy_core.agents.senses import Senses, sense
 from policy_core.config import ConfigError
 from policy_core.contract import Contract
@@ -55,7 +56,8 @@ class Run:
             all_worlds=settings.worlds if self.ranks.count > 1 else 0,
         )
         check_world(self.environment, self.collector.observations)
-        critic = Critic(contract, sizes, self.collector.observations.state.shape[-1]).to(self.device)
+        first = sense(self.collector.observations, self.device)
+        critic = make_critic(contract, sizes, first).to(self.device)
         self.learner = Learner(
             self.policy,
             critic,
@@ -64,7 +66,7 @@ class Run:
             torch.optim.Adam(critic.parameters(), eps=1e-5, fused=True),
             torch.Generator(self.device).manual_seed(settings.seed + 2),
         )
-        self._watch(sense(self.collector.observations, self.device))
+        self._watch(first)
         self.commit = read_commit()
         self.iteration = 0
         self.cpu_seconds = 0.0  # of this process, collecting and learning
@@ -161,6 +163,14 @@ class Run:
             self.collector.take_up(content["collectors"][self.ranks.index], seed=seed, first_world=first)
         else:
             self.collector.observations = self.environment.reset(seed, first)
+
+
+def make_critic(contract: Contract, sizes: Architecture, senses: Senses) -> Critic | JointCritic:
+    """The critic that the architecture names, for fleets that sense such things."""
+    state_size = senses.state.shape[-1]
+    if sizes.critic == "joint":
+        return JointCritic(contract, sizes, senses.counts(), state_size)
+    return Critic(contract, sizes, state_size)
 
 
 def make_environment(settings: TrainingSettings, worlds: int) -> BatchEnvironment:
