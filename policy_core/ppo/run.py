@@ -26,6 +26,7 @@ from policy_core.ppo.ranks import join_ranks
 from policy_core.ppo.rollout import Collector
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.update import update
+from policy_core.worlds.names import resolve
 
 MAY_CHANGE = ("frames", "threads", "checkpoint", "evaluation", "device")  # when a run is resumed
 
@@ -179,15 +180,13 @@ def make_environment(settings: TrainingSettings, worlds: int) -> BatchEnvironmen
     Raises:
         ConfigError: no such module or function, or it does not take these settings.
     """
-    module, _, function = settings.env.partition(":")
-    if not function:
-        raise ConfigError(f"env: saw '{settings.env}'; wanted 'module:function', such as sim.fast.env:make")
+    module, function, env_settings = resolve(settings.env, settings.env_settings)
     try:
         make = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"env: '{settings.env}' cannot be found ({error}); wanted an importable function") from None
     try:
-        return make(worlds=worlds, **settings.env_settings)
+        return make(worlds=worlds, **env_settings)
     except TypeError as error:
         raise ConfigError(f"env_settings: '{settings.env}' does not accept them ({error})") from None
 

@@ -116,7 +116,7 @@ def make_environment(sourced: str | None) -> None:
 
 def install_packages(sourced: str | None) -> None:
     """Install the locked versions with one pip command and mend the ROS wheels' build files."""
-    extras = "build,dev" if sourced is not None else "build,dev,ros"
+    extras = "build,dev,worlds" if sourced is not None else "build,dev,ros,worlds"
     stamp, state = STAMPS / "packages", _digest([TOP / "pyproject.toml", TOP / "constraints.txt"], extras)
     if _read(stamp) == state:
         return
