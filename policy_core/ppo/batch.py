@@ -51,10 +51,11 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
     reward = rollout.reward
     if settings.credit == "team":
         reward = ((reward * alive).sum(-1, keepdim=True) / alive.sum(-1, keepdim=True).clamp(min=1)).expand_as(reward)
-    value = scale.restore(_values(critic, rollout.senses))
-    next_value = torch.cat((value[1:], scale.restore(critic(rollout.last)).unsqueeze(0)))
+    value = scale.restore(_values(critic, rollout.senses)) * alive  # who dies has nothing to expect
+    last = scale.restore(critic(rollout.last)) * rollout.last.alive
+    next_value = torch.cat((value[1:], last.unsqueeze(0)))
     for final in rollout.finals:
-        next_value[final.tick, final.worlds] = scale.restore(critic(final.senses))
+        next_value[final.tick, final.worlds] = scale.restore(critic(final.senses)) * final.senses.alive
     ended = rollout.terminated | rollout.truncated
     advantage = estimate_advantage(
         reward, value, next_value, rollout.terminated, ended, settings.gamma, settings.gae_lambda

@@ -21,7 +21,9 @@ from typer.testing import CliRunner
 from parley_bringup.cli.train import parse_change, read_changed, train
 from policy_core.config import ConfigError
 from policy_core.environment import BatchEnvironment, Observations
-from policy_core.ppo.run import make_environment
+from policy_core.ppo.batch import prepare
+from policy_core.ppo.ranks import Ranks
+from policy_core.ppo.run import Run, make_environment
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.worlds.names import resolve
 from policy_core.worlds.single import episode_seed
@@ -322,6 +324,18 @@ def test_an_agent_that_left_is_dead_and_spaces_of_every_form_are_read() -> None:
     assert steps[3].final.alive.tolist() == [[True, False, True]]
     assert steps[3].kpis == [{"return": pytest.approx(10 / 3), "ticks": 4.0, "info won": 1.0}]
     assert steps[3].observations.alive.all()
+
+
+def test_who_dies_has_nothing_to_expect_and_who_lives_on_has(tmp_path: Path) -> None:
+    ppo = {"gamma": 1.0, "gae_lambda": 0.0}
+    run = Run(settings(f"pettingzoo:{__name__}", worlds=1, ticks=4, ppo=ppo), tmp_path)
+    for head in run.learner.critic.values.values():
+        torch.nn.init.constant_(head.bias, 100.0)
+    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo, Ranks())
+    expected = run.learner.scale.restore(batch.target[:, 0])  # [T, N] reward and what the critic makes of what follows
+    assert expected[1].tolist() == pytest.approx([101, 1, 101], abs=10)  # walker_1 leaves after the second tick
+    assert expected[0].tolist() == pytest.approx([101, 101, 101], abs=10)
+    assert expected[3].tolist() == pytest.approx([101, 0, 101], abs=10)  # cut off by time, and the dead stay dead
 
 
 @pytest.mark.parametrize("env", [SPEAKER, SHELVES])
