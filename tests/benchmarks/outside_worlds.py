@@ -16,14 +16,26 @@ import tempfile
 from pathlib import Path
 
 SETTINGS = "config/training/worlds.yaml"
-ROBOTS = (  # for VMAS: close to BenchMARL's defaults, but batches of few epochs
-    "worlds=60 ticks=100 frames=600000 ppo.epochs=4 ppo.minibatch=400 ppo.gae_lambda=0.9 ppo.entropy_start=0 "
-    "evaluation.every=5 evaluation.worlds=200 evaluation.ticks=100"
-).split()
-TALKERS = (  # for MPE; evaluated over 25 ticks, one episode
-    "worlds=64 ticks=50 frames=1280000 ppo.epochs=10 ppo.minibatch=800 evaluation.every=20 evaluation.worlds=200 "
-    "evaluation.ticks=25"
-).split()
+ROBOTS = [  # for VMAS: close to BenchMARL's defaults, but batches of few epochs
+    "worlds=60",
+    "ticks=100",
+    "frames=600000",
+    "ppo.epochs=4",
+    "ppo.minibatch=400",
+    "ppo.gae_lambda=0.9",
+    "ppo.entropy_start=0",
+    "evaluation.every=5",
+    "evaluation.worlds=200",
+]
+TALKERS = [  # for MPE; evaluated over 25 ticks, one episode
+    "worlds=64",
+    "ticks=50",
+    "frames=1280000",
+    "ppo.epochs=10",
+    "ppo.minibatch=800",
+    "evaluation.worlds=200",
+    "evaluation.ticks=25",
+]
 NAVIGATION = (
     "env_settings.options={n_agents: 3, collisions: true, agents_with_same_goal: 1, split_goals: false, "
     "observe_all_goals: false, shared_rew: false, lidar_range: 0.35, agent_radius: 0.1}"
