@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types bench clean
+.PHONY: help setup demo test lint format types bench peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ types: setup ## mypy
 
 bench: setup ## the benchmarks: tables, and figures in runs/bench (ARGS="--bench-json FOLDER --bench-note WORDS")
 	@export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_NUM_THREADS=1; $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -q -s $(ARGS)
+
+peers: setup ## BenchMARL, for the benchmark that compares with it (180 MB)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
 
 clean: ## remove what setup made: .venv and the build folders
 	@rm -rf .venv ros2_ws/build ros2_ws/install ros2_ws/log parley.egg-info
