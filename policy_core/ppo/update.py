@@ -58,7 +58,7 @@ def update(
                 flow = flow or (tap.figures() if tap else {})
             may_move = mean_figures(policy_log[first:], ranks)["kl"] <= settings.kl_limit
         for index in minibatches(everything, parts, learner.shuffle, split):
-            critic_log.append(step_critic(batch.select(index), learner, settings, ranks))
+            critic_log.append(step_critic(batch, index, learner, settings, ranks))
     figures = mean_figures(policy_log, ranks) | mean_figures(critic_log, ranks)
     figures |= {name: float(figure) for name, figure in flow.items()}
     return figures | {
@@ -99,11 +99,14 @@ def step_policy(
     return {name: figure.detach() for name, figure in figures.items()}
 
 
-def step_critic(batch: Batch, learner: Learner, settings: PpoSettings, ranks: Ranks) -> dict[str, Tensor]:
-    """One gradient step of the critic."""
-    total = ranks.sum(batch.alive.sum()).clamp(min=1)
-    value = learner.critic(batch.senses.map(_join)).unflatten(0, batch.began.shape)
-    error = value_loss(value, batch.value, batch.target, batch.alive, settings.value_clip, total)
+def step_critic(
+    batch: Batch, index: Tensor, learner: Learner, settings: PpoSettings, ranks: Ranks
+) -> dict[str, Tensor]:
+    """One gradient step of the critic on these sequences of the batch."""
+    old, target, alive = (part.index_select(0, index) for part in (batch.value, batch.target, batch.alive))
+    total = ranks.sum(alive.sum()).clamp(min=1)
+    value = learner.critic(batch.senses.select(index).map(_join)).unflatten(0, alive.shape[:2])
+    error = value_loss(value, old, target, alive, settings.value_clip, total)
     norm = _descend(error, learner.critic_optimiser, learner.critic, settings.gradient_norm, ranks)
     return {"value loss": error.detach(), "gradient norm critic": norm / ranks.count}
 
