@@ -151,6 +151,11 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "settings": {**settings, "network": network, "task": task.config, "evaluation": evaluation},
         "versions": {name: version(name) for name in PACKAGES},
+        "evaluations": [  # named as ours, for `parley plot`
+            {"frames": point.agent_frames, "episode return": point.eval_return_mean, "cpu seconds": point.cpu_s}
+            for point in curve.points
+            if point.eval_return_mean is not None
+        ],
         "points": [asdict(point) for point in curve.points],
     }
 
