@@ -111,6 +111,14 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(tmp_path: 
         train(tiny_settings(frames=FRAMES), tmp_path / "empty", resume=True, console=quiet())
 
 
+def test_a_run_does_not_go_on_with_another_contract(tmp_path: Path) -> None:
+    run = Run(tiny_settings(), tmp_path)
+    content = run.content()
+    content["contract"]["kinds"]["actor"]["observation"][0]["high"] = 2.0
+    with pytest.raises(ConfigError, match="the contract has changed since the run was started"):
+        run.take_up(content)
+
+
 @pytest.mark.parametrize(
     ("env", "told"),
     [
