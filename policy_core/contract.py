@@ -63,7 +63,7 @@ class Kind(Settings):
 
     @model_validator(mode="after")
     def _something_to_decide(self) -> Kind:
-        if bool(self.candidate) != (self.candidates >= 2):
+        if bool(self.candidate) != bool(self.candidates) or self.candidates == 1:
             raise ValueError(
                 f"candidates is {self.candidates} with {len(self.candidate)} candidate field(s); a pointer needs at "
                 "least 2 candidates and 1 field, a kind without one neither"

@@ -70,8 +70,8 @@ class Critic(nn.Module):
         return torch.cat([self.values[name](part) for name, part in parts], dim=1).squeeze(-1)
 
     def watch(self, senses: Senses, reduce: Reduce) -> None:
-        """Let running scales take in what was sensed [..., N_kind, O]; `reduce` sums over a run's processes."""
-        for name, kind in senses.kinds.items():
+        """Let running scales take in what the living sensed; `reduce` sums over a run's processes."""
+        for name, kind in senses.living().items():
             encoder = cast(Encoder, self.encoders[name])
             encoder.watch(kind.vector, kind.candidates, self._legal(name, kind), reduce)
 
@@ -95,11 +95,13 @@ class ValueScale(nn.Module):
         self.register_buffer("second", torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, returns: Tensor, reduce: Reduce) -> None:
-        """Take in one iteration's returns, any shape, of all processes; the start is debiased."""
-        returns = returns.double()
-        sums = torch.stack((returns.sum(), returns.square().sum(), returns.new_tensor(returns.numel())))
+    def update(self, returns: Tensor, weight: Tensor, reduce: Reduce) -> None:
+        """Take in one iteration's returns of all processes, any shape, where the weight is 1; the start is debiased."""
+        returns, weight = returns.double(), weight.double()
+        sums = torch.stack(((returns * weight).sum(), (returns.square() * weight).sum(), weight.sum()))
         first, second, count = reduce(sums).unbind()
+        if count == 0:
+            return
         for statistic, fresh in ((self.first, first / count), (self.second, second / count)):
             statistic.mul_(self.memory).add_((1 - self.memory) * fresh)
         self.weight.mul_(self.memory).add_(1 - self.memory)

@@ -44,9 +44,8 @@ class Architecture(Settings):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Architecture:
-        for name, size in (("hidden", self.hidden), ("attention", self.attention)):
-            if size % self.heads:
-                raise ValueError(f"{name} size {size} cannot be split into {self.heads} heads; make it a multiple")
+        if self.attention % self.heads:
+            raise ValueError(f"attention {self.attention} cannot be split into {self.heads} heads; make it a multiple")
         return self
 
 
@@ -156,8 +155,8 @@ class FleetPolicy(nn.Module):
         return joint, messages
 
     def watch(self, senses: Senses, reduce: Reduce) -> None:
-        """Let running scales take in what was sensed [..., N_kind, O]; `reduce` sums over a run's processes."""
-        for name, kind in senses.kinds.items():
+        """Let running scales take in what the living sensed; `reduce` sums over a run's processes."""
+        for name, kind in senses.living().items():
             actor = self.actor(name)
             actor.encoder.watch(kind.vector, kind.candidates, actor.legal(kind.mask), reduce)
 

@@ -50,6 +50,6 @@ class JointCritic(nn.Module):
         return value.expand_as(senses.alive)
 
     def watch(self, senses: Senses, reduce: Reduce) -> None:
-        """Let running scales take in what was sensed [..., N_kind, O]; `reduce` sums over a run's processes."""
-        for name, kind in senses.kinds.items():
+        """Let running scales take in what the living sensed; `reduce` sums over a run's processes."""
+        for name, kind in senses.living().items():
             self.scales[name].watch(kind.vector, reduce)  # type: ignore[operator]

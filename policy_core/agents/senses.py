@@ -32,6 +32,11 @@ class Senses(NamedTuple):
         kinds = {name: KindSenses(*(change(part) for part in kind)) for name, kind in self.kinds.items()}
         return Senses(kinds, change(self.position), change(self.alive), change(self.state))
 
+    def living(self) -> dict[str, KindSenses]:
+        """What the living agents of each kind sense, one after another [A, ...]."""
+        parts = zip(self.kinds.items(), self.alive.split(list(self.counts().values()), dim=-1), strict=True)
+        return {name: KindSenses(*(part[alive] for part in kind)) for (name, kind), alive in parts}
+
     def counts(self) -> dict[str, int]:
         """Agents of each kind, in the order of the agent axis."""
         return {name: kind.vector.shape[-2] for name, kind in self.kinds.items()}

@@ -182,7 +182,7 @@ def carry(
     may_hear, senders = neighbours
     batch, agents, links = may_hear.shape
     shape = (batch, rounds, agents, links)
-    if chance is None or (settings.loss == 0 and settings.delay == 0):
+    if chance is None or not links or (settings.loss == 0 and settings.delay == 0):
         told = Links(may_hear.unsqueeze(1).expand(shape), torch.zeros(shape, device=may_hear.device), senders)
     else:
         drawn = chance.uniform(shape)

@@ -194,7 +194,8 @@ def _ask_tree(count: int, position: Tensor, alive: Tensor, radio_range: float) -
     _, found = cKDTree(place[living.numpy()]).query(place, k=range(1, links + 2))  # one more: the receiver itself
     row = torch.from_numpy(found)
     is_known = row < len(living)  # the tree fills up with a number beyond the last
-    senders, order = living[row.clamp(max=len(living) - 1)].sort(dim=-1)
+    known = living[row.clamp(max=len(living) - 1)]
+    senders, order = torch.where(is_known, known, torch.arange(agents).unsqueeze(-1)).sort(dim=-1)  # else oneself
     apart = (position[senders, :2].float() - position[:, None, :2].float()).square().sum(-1)
     is_near = is_known.gather(-1, order) & (senders != torch.arange(agents).unsqueeze(-1)) & alive.unsqueeze(-1)
     is_near &= apart <= radio_range * radio_range

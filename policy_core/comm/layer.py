@@ -107,6 +107,8 @@ def masked_softmax(score: Tensor, mask: Tensor) -> Tensor:
 
     Written out, because torch's own is several times slower on short axes on the CPU.
     """
+    if not score.shape[-1]:
+        return score  # an empty inbox
     score = score.masked_fill(~mask, -1e9)
     risen = (score - score.detach().amax(-1, keepdim=True)).exp() * mask
     return risen / risen.sum(-1, keepdim=True).clamp(min=1e-9)

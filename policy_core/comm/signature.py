@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from policy_core.comm.layer import Incoming, LayerSizes, MessageLayer, masked_softmax
+from policy_core.config import ConfigError
 
 
 class SignatureLayer(MessageLayer):
@@ -20,6 +21,8 @@ class SignatureLayer(MessageLayer):
     def __init__(self, sizes: LayerSizes) -> None:
         """Build query and update."""
         super().__init__(sizes)
+        if sizes.message < 2:
+            raise ConfigError(f"message_size: {sizes.message} leaves no value beside the signature; wanted at least 2")
         self.signature = max(1, sizes.message // 4)
         self.query = nn.Linear(sizes.hidden, self.signature)
         self.update = nn.Linear(sizes.message - self.signature + sizes.hidden, sizes.hidden)

@@ -158,7 +158,7 @@ def compare_contracts(seen: Contract, wanted: Contract) -> str:
         other = wanted.kinds[name]
         if kind.candidates != other.candidates:
             return f"{name}.candidates is {kind.candidates} in the bundle, {other.candidates} here"
-        for part in ("observation", "candidate"):
+        for part in ("observation", "candidate", "choices", "controls"):
             fields, others = getattr(kind, part), getattr(other, part)
             for index in range(max(len(fields), len(others))):
                 mine = fields[index].model_dump(exclude={"about"}) if index < len(fields) else None

@@ -94,10 +94,10 @@ def _hear(
 ) -> Heard:
     others = [name for name in agents if name != receiver]
     return Heard(
-        np.stack([spoken[name] for name in others]),
+        np.array([spoken[name] for name in others], np.float32).reshape(len(others), len(spoken[receiver])),
         np.zeros(len(others), np.float32),
         np.ones(len(others), bool),
-        np.array([observations[name].position for name in others], np.float32),
+        np.array([observations[name].position for name in others], np.float32).reshape(len(others), 3),
         tuple(agents[name] for name in others),
     )
 

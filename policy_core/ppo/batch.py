@@ -38,7 +38,10 @@ class Batch(NamedTuple):
     alive: Tensor  # [S, L, N] 1 where the agent lives
 
     def select(self, index: Tensor) -> Batch:
-        """The sequences at these indices."""
+        """The sequences at these indices; one that does not count where there are none, as networks need one."""
+        if not len(index):
+            alone = self.select(index.new_zeros(1))
+            return alone._replace(chooses=torch.zeros_like(alone.chooses), alive=torch.zeros_like(alone.alive))
         links = self.links.map(lambda part: part.index_select(0, index))
         return Batch(self.senses.select(index), links, *(part.index_select(0, index) for part in self[2:]))
 
@@ -48,10 +51,11 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
     """Judge the rollout with the critic and cut it into sequences; also gives figures for the log."""
     critic, scale = learner.critic, learner.scale
     alive = rollout.senses.alive.float()
-    reward = rollout.reward
+    reward = rollout.reward * alive
     if settings.credit == "team":
-        reward = ((reward * alive).sum(-1, keepdim=True) / alive.sum(-1, keepdim=True).clamp(min=1)).expand_as(reward)
-    value = scale.restore(_values(critic, rollout.senses)) * alive  # who dies has nothing to expect
+        reward = reward.sum(-1, keepdim=True) / alive.sum(-1, keepdim=True).clamp(min=1) * alive
+    judged = _values(critic, rollout.senses)
+    value = scale.restore(judged) * alive  # who dies has nothing to expect
     last = scale.restore(critic(rollout.last)) * rollout.last.alive
     next_value = torch.cat((value[1:], last.unsqueeze(0)))
     for final in rollout.finals:
@@ -61,7 +65,7 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
         reward, value, next_value, rollout.terminated, ended, settings.gamma, settings.gae_lambda
     )
     returns = advantage + value
-    scale.update(returns, ranks.sum)
+    scale.update(returns, alive, ranks.sum)
     masks = {name: kind.mask for name, kind in rollout.senses.kinds.items()}
     chooses = may_choose(learner.policy.contract, masks, rollout.senses.alive).float()
     counts = list(rollout.senses.counts().values())
@@ -80,7 +84,7 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
         cut(rollout.actions),
         cut(rollout.log_probability),
         cut(torch.cat([normalise_advantage(part, weight, ranks.sum) for part, weight in by_kind], dim=-1)),
-        cut(scale.normalise(value)),
+        cut(judged),
         cut(scale.normalise(returns)),
         cut(chooses),
         cut(alive),
@@ -88,7 +92,7 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
     heard = rollout.links.heard
     figures = {
         "reward per tick": float(rollout.reward.mean()),
-        "explained variance": explained_variance(value, returns),
+        "explained variance": explained_variance(value[rollout.senses.alive], returns[rollout.senses.alive]),
         "share choosing": float(chooses.mean()),
         "links heard": float(heard.float().mean()) if heard.numel() else 0.0,
         "bits per tick and agent": float(rollout.bits.sum() / alive.sum().clamp(min=1)),

@@ -50,8 +50,19 @@ def check_rollout(rollout: Rollout, contract: Contract, reward_limit: float) -> 
     for name, senses in rollout.senses.kinds.items():
         kind = contract.kinds[name]
         _check_fields(senses.vector, kind.observation, name)
-        legal = senses.candidates[senses.mask[..., : kind.candidates]]
-        _check_fields(legal, kind.candidate, f"{name}, candidate")
+        offered = senses.mask[..., : kind.candidates]
+        if not torch.isfinite(senses.candidates[offered]).all():  # what is not offered is never read
+            legal = senses.candidates.where(offered.unsqueeze(-1), 0.0)
+            _check_fields(legal, kind.candidate, f"{name}, candidate")
+        for block in senses.mask.split(kind.blocks, dim=-1):
+            _check_any(block, name)
+    for label, part in (("position", rollout.senses.position), ("state", rollout.senses.state)):
+        if not torch.isfinite(part).all():
+            place = (~torch.isfinite(part)).nonzero()[0].tolist()
+            raise TrainingError(
+                f"the world gave a {label} of {part[tuple(place)].item()} at place {place} of the rollout [tick, "
+                f"world, ...]; wanted finite numbers. Mend the world. {CURE}"
+            )
     reward = rollout.reward
     is_bad = ~(reward.abs() <= reward_limit)
     if is_bad.any():
@@ -60,6 +71,16 @@ def check_rollout(rollout: Rollout, contract: Contract, reward_limit: float) -> 
             f"the world gave a reward of {reward[tick, world, agent].item():g} (tick {tick} of the rollout, world "
             f"{world}, agent {agent}); wanted a finite number within ±{reward_limit:g} (ppo.reward_limit). Mend the "
             f"world's reward, or scale it. {CURE}"
+        )
+
+
+def _check_any(legal: Tensor, label: str) -> None:
+    """Hold one part of the masks [T, E, N, options]: each agent must have something legal."""
+    has_none = ~legal.any(-1)
+    if has_none.any():
+        raise TrainingError(
+            f"the world offers {label} no legal option, at place {has_none.nonzero()[0].tolist()} of the rollout "
+            f"[tick, world, agent]; wanted one in each part of a decision. Mend the world's mask. {CURE}"
         )
 
 
@@ -73,7 +94,7 @@ def _check_fields(values: Tensor, fields: tuple[Field, ...], label: str) -> None
             seen = values[tuple(place.tolist())].item()
             raise TrainingError(
                 f"the world observed {seen} in {label} field '{field.name}' ({field.unit}), at place "
-                f"{place[:-1].tolist()} of the rollout [tick, world, agent]; wanted finite numbers. "
+                f"{place[:-1].tolist()} of the rollout [tick, world, agent, ...]; wanted finite numbers. "
                 f"Mend the world. {CURE}"
             )
         start += field.size

@@ -28,7 +28,7 @@ from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.update import update
 from policy_core.worlds.names import resolve
 
-MAY_CHANGE = ("frames", "threads", "checkpoint", "evaluation", "device")  # when a run is resumed
+MAY_CHANGE = ("frames", "threads", "checkpoint", "evaluation")  # when a run is resumed
 
 
 class Run:
@@ -70,7 +70,7 @@ class Run:
         self._watch(first)
         self.commit = read_commit()
         self.iteration = 0
-        self.cpu_seconds = 0.0  # of this process, collecting and learning
+        self.cpu_seconds = 0.0  # of this process, collecting and learning; without worker processes
         self.best_return: float | None = None
         self.evaluations: list[dict[str, float]] = []
 
@@ -111,8 +111,9 @@ class Run:
 
     def _watch(self, senses: Senses) -> None:
         """Let running scales take in what was sensed; between iterations, see `RunningScale`."""
-        self.policy.watch(senses, self.ranks.sum)
-        self.learner.critic.watch(senses, self.ranks.sum)
+        if self.settings.architecture.normaliser == "running":
+            self.policy.watch(senses, self.ranks.sum)
+            self.learner.critic.watch(senses, self.ranks.sum)
 
     def content(self) -> dict[str, Any]:
         """All that is needed to go on, as plain data; whole on the first process only, and all must call it."""

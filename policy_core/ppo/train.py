@@ -23,6 +23,8 @@ from policy_core.ppo.report import Report
 from policy_core.ppo.run import Run, make_environment
 from policy_core.ppo.settings import TrainingSettings
 
+LAUNCH = "torchrun.txt"  # which launch of torchrun a run folder belongs to; empty without
+
 
 class Outcome(NamedTuple):
     """How a run ended."""
@@ -54,7 +56,7 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
     console.quiet = console.quiet or not is_first
     console.print(f"building {settings.worlds} worlds of {settings.env}", soft_wrap=True, highlight=False)
     run = Run(settings, folder)
-    was_restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and any(folder.glob(PATTERN))
+    was_restarted = any(folder.glob(PATTERN)) and is_restart(folder)
     if resume or was_restarted:
         content, faults = read_newest(folder)
         for fault in faults:
@@ -64,6 +66,7 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
         raise ConfigError(f"{folder}: already holds a run. Give --resume to go on with it, or another --run-dir.")
     if is_first:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / LAUNCH).write_text(os.environ.get("TORCHELASTIC_RUN_ID", ""))
         (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     judges = make_environment(settings, settings.evaluation.worlds)
     began = time.monotonic()
@@ -97,6 +100,13 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
     )
 
 
+def is_restart(folder: Path) -> bool:
+    """Whether torchrun has started this process anew, and the run in the folder is of the same launch."""
+    note = folder / LAUNCH
+    is_ours = note.is_file() and note.read_text() == os.environ.get("TORCHELASTIC_RUN_ID")
+    return is_ours and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def save(run: Run) -> None:
     """Save the checkpoint of this iteration; every process tells its part, the first one writes."""
     content = run.content()
@@ -120,7 +130,7 @@ def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:
     figures |= {f"kpi {name}": figure for name, figure in heard.kpis.items()}
     run.evaluations.append({"frames": float(frames), **figures})
     report.evaluation(frames, figures)
-    is_best = run.best_return is None or heard.mean_return > run.best_return
+    is_best = run.ranks.agree(run.best_return is None or heard.mean_return > run.best_return)
     if is_best:
         run.best_return = heard.mean_return
         content = run.content()

@@ -103,7 +103,9 @@ def step_critic(
     batch: Batch, index: Tensor, learner: Learner, settings: PpoSettings, ranks: Ranks
 ) -> dict[str, Tensor]:
     """One gradient step of the critic on these sequences of the batch."""
-    old, target, alive = (part.index_select(0, index) for part in (batch.value, batch.target, batch.alive))
+    counts = bool(len(index))  # where this process has none of the minibatch, one that does not count
+    index = index if counts else index.new_zeros(1)
+    old, target, alive = (part.index_select(0, index) for part in (batch.value, batch.target, batch.alive * counts))
     total = ranks.sum(alive.sum()).clamp(min=1)
     value = learner.critic(batch.senses.select(index).map(_join)).unflatten(0, alive.shape[:2])
     error = value_loss(value, old, target, alive, settings.value_clip, total)

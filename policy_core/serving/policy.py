@@ -15,7 +15,7 @@ class Observation(NamedTuple):
 
     vector: np.ndarray  # [O] float32
     candidates: np.ndarray  # [C, F] float32
-    mask: np.ndarray  # [C] bool: True where the candidate may be chosen (at least one is)
+    mask: np.ndarray  # [L] bool: True where a candidate or option may be chosen (one of each part is)
     position: tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 
 

@@ -78,9 +78,9 @@ class Sense:
                 if key != self.mask_key:
                     yield from self._parts(inner, value[key])
         elif name == "Discrete":
-            yield np.arange(space.n) == int(value) - int(getattr(space, "start", 0))
+            yield np.arange(space.n) == int(value) - int(_start(space))
         elif name == "MultiDiscrete":
-            for options, index in zip(np.ravel(space.nvec), np.ravel(value), strict=True):
+            for options, index in zip(np.ravel(space.nvec), np.ravel(value - _start(space)), strict=True):
                 yield np.arange(options) == index
         else:
             yield np.asarray(value)
@@ -112,7 +112,7 @@ class Decision:
         self.legal = np.array(legal, dtype=bool)  # [L]
         self.size = len(choices) + sum(field.size for field in controls)
         self.is_one_choice = class_of(space) == "Discrete"
-        self.start = int(getattr(space, "start", 0)) if self.is_one_choice else 0
+        self.start = int(_start(space)) if self.is_one_choice else 0
 
     def read(self, numbers: np.ndarray) -> Any:
         """The action that a decision [P] means, in the form of the space."""
@@ -127,14 +127,19 @@ class Decision:
         if name == "Tuple":
             return tuple(self._build(inner, indices, values) for _, inner in inner_spaces(space))
         if name == "Discrete":
-            return int(next(indices)) + int(getattr(space, "start", 0))
+            return int(next(indices)) + int(_start(space))
         if name == "Box":
             flat = np.array([next(values) for _ in range(math.prod(space.shape))], dtype=np.float64)
             if np.issubdtype(space.dtype, np.integer):
                 flat = np.rint(flat)
             return flat.astype(space.dtype).reshape(space.shape)
         flat = np.array([next(indices) for _ in range(math.prod(space.shape))])
-        return flat.astype(space.dtype).reshape(space.shape)
+        return (flat.reshape(space.shape) + _start(space)).astype(space.dtype)
+
+
+def _start(space: Any) -> Any:
+    """The number of the first option: of Discrete, or of each of MultiDiscrete's."""
+    return getattr(space, "start", 0)
 
 
 def _options(space: Any) -> list[int]:

@@ -55,16 +55,17 @@ def spread(worlds: int, workers: int, fleet: Fleet, build: str, settings: dict[s
 
     Args:
         worlds: E.
-        workers: 0: none, this process plays all.
+        workers: 0: none, this process plays all; never more than worlds.
         fleet: of one world.
         build: "module:function" that gives one world.
         settings: of that function.
 
     Raises:
-        ConfigError: the number of workers does not fit.
+        ConfigError: the number of workers is negative.
     """
-    if not 0 <= workers <= worlds:
-        raise ConfigError(f"env_settings.workers: saw {workers}, wanted 0 to {worlds} (the number of worlds)")
+    if workers < 0:
+        raise ConfigError(f"env_settings.workers: saw {workers}, wanted 0 or more")
+    workers = min(workers, worlds)  # an evaluation may play fewer worlds than training
     if workers == 0:
         return Batch([_call(build, settings) for _ in range(worlds)], fleet)
     talk = fleet.contract

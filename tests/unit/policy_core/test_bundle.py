@@ -182,3 +182,17 @@ def test_a_training_run_becomes_a_verified_bundle(tmp_path: Path) -> None:
     trained = read_checkpoint(tmp_path / "run" / "best.pt")["policy"]
     read = read_bundle(tmp_path / "bundle").policy.state_dict()
     assert all(torch.equal(read[name], trained[name]) for name in read)
+
+
+def test_other_choices_and_controls_make_another_contract() -> None:
+    field = {"name": "speed", "unit": "m/s", "low": 0, "high": 1}
+
+    def contract(options: int, high: float) -> Contract:
+        kind = {"observation": [field], "choices": [{"name": "gear", "options": options}]}
+        kind["controls"] = [field | {"high": high}]
+        content = {"version": 1, "message_size": 2, "rounds": 1, "tick": 1.0, "kinds": {"cart": kind}}
+        return Contract.model_validate(content)
+
+    assert compare_contracts(contract(3, 1), contract(3, 1)) == ""
+    assert "cart.choices field 'gear'" in compare_contracts(contract(3, 1), contract(4, 1))
+    assert "cart.controls field 'speed'" in compare_contracts(contract(3, 1), contract(3, 2))

@@ -154,6 +154,7 @@ def test_a_large_fleets_tree_lists_the_same_as_all_distances(living: int, monkey
     assert seen.may_hear.shape == wanted.may_hear.shape == (2, 300, 12)
     assert torch.equal(seen.may_hear, wanted.may_hear)
     assert torch.equal(seen.senders[seen.may_hear], wanted.senders[wanted.may_hear])
+    assert torch.equal(seen.spread(), wanted.spread())
     assert seen.may_hear[0].any()
 
 

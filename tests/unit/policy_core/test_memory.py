@@ -14,7 +14,7 @@ from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.contract import Contract
 from policy_core.environment import KindObservation, Observations, Step
 from policy_core.export.bundle import Provenance, read_bundle, write_bundle
-from policy_core.export.verify import draw_observation
+from policy_core.export.verify import draw_observation, verify_bundle
 from policy_core.ppo.batch import prepare
 from policy_core.ppo.evaluate import evaluate
 from policy_core.ppo.ranks import Ranks
@@ -189,3 +189,10 @@ def test_on_board_and_engine_remember_alike_and_forget_when_told(tmp_path: Path)
     again = engine.decide({"scout_1": seen[0]}).judged["scout_1"].logits[seen[0].mask]
     np.testing.assert_array_equal(agent.judge().logits[seen[0].mask], told[0])
     np.testing.assert_allclose(again, told[0], atol=1e-5, rtol=0)
+
+
+def test_a_fleet_of_one_decides_with_an_empty_inbox(tmp_path: Path) -> None:
+    policy = make_policy()
+    provenance = Provenance(settings={}, frames=0, git_commit="x", trained_fleet={"scout": 1})
+    write_bundle(tmp_path / "b", policy, 0.5, provenance)
+    assert verify_bundle(tmp_path / "b", trials=2).choices == 2

@@ -14,7 +14,7 @@ from policy_core.ppo.batch import prepare
 from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.ranks import Ranks
 from policy_core.ppo.run import Run
-from policy_core.ppo.update import replay, step_policy, update
+from policy_core.ppo.update import replay, step_critic, step_policy, update
 from tests.support.tiny_world import LENGTH
 from tests.support.training_runs import tiny_settings
 
@@ -97,8 +97,39 @@ def test_the_value_scale_is_the_mean_and_spread_of_the_returns() -> None:
     scale = ValueScale()
     assert scale.restore(torch.tensor(2.0)) == 2.0
     returns = torch.tensor(np.random.default_rng(0).normal(5.0, 3.0, 4000), dtype=torch.float32)
-    scale.update(returns, ALONE.sum)
+    scale.update(returns, torch.ones_like(returns), ALONE.sum)
     normal = scale.normalise(returns)
     assert abs(normal.mean()) < 1e-4
     assert abs(normal.std() - 1) < 1e-3
     torch.testing.assert_close(scale.restore(normal), returns)
+
+
+def test_the_value_clip_starts_from_what_the_critic_said(run: Run) -> None:
+    rollout = run.collector.collect(run.policy)
+    batch, _ = prepare(rollout, run.learner, run.settings.ppo, ALONE)
+    with torch.no_grad():
+        said = run.learner.critic(batch.senses.map(lambda part: part.flatten(0, 1))).unsqueeze(1)
+    torch.testing.assert_close(batch.value, said, atol=1e-5, rtol=0)
+
+
+def test_a_share_of_no_sequences_changes_nothing(run: Run) -> None:
+    batch, _ = prepare(run.collector.collect(run.policy), run.learner, run.settings.ppo, ALONE)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    figures = step_policy(batch.select(nothing), run.learner, run.settings.ppo, 0.01, ALONE)
+    figures |= step_critic(batch, nothing, run.learner, run.settings.ppo, ALONE)
+    assert figures["gradient norm policy"] == figures["gradient norm critic"] == 0
+
+
+def test_the_dead_earn_nothing_and_enter_no_statistics(tmp_path: Path) -> None:
+    changes = {"ppo": {"credit": "team", "gamma": 0.5, "minibatch": 256}}
+    run = Run(tiny_settings(**changes), tmp_path)
+    rollout = run.collector.collect(run.policy)
+    rollout.senses.alive[:, :, 2] = False
+    for later in (rollout.last, *(final.senses for final in rollout.finals)):
+        later.alive[:, 2] = False
+    rollout.reward[:, :, 2] = 1e3
+    batch, _ = prepare(rollout, run.learner, run.settings.ppo, ALONE)
+    target = run.learner.scale.restore(batch.target)
+    assert target[..., 2].abs().max() == pytest.approx(0.0, abs=1e-4)
+    assert target[..., :2].abs().max() < 10
+    assert run.learner.scale.restore(torch.tensor(0.0)) == pytest.approx(float(target[..., :2].mean()), abs=1e-4)

@@ -50,11 +50,13 @@ def open_policy(
         from policy_core.serving.onboard import OnboardPolicy  # torch takes a second to load; baselines do without
 
         bundle = open_bundle(wish, contract)
-        policy, protocol_id, reach = OnboardPolicy(bundle, kind, number + 1), bundle.protocol_id, math.inf
+        policy = onboard = OnboardPolicy(bundle, kind, number + 1)
+        protocol_id, reach = bundle.protocol_id, math.inf
         bits = bundle.manifest.channel.bits
         _rehearse(
             policy, contract.kind(kind), Inbox(kinds, contract.message_size, protocol_id, max_age), contract.rounds
         )
+        onboard.forget()
     else:
         policy = make_baseline(wish, contract, kind, number, seed)
         protocol_id, reach, bits = baseline_protocol(wish, contract), warehouse.radio.range, UNROUNDED

@@ -64,7 +64,8 @@ class PolicyServer(ManagedNode):
         self._kinds = {name: contract.kind(kind) for name, kind in agents.items()}
         self._names = fleet.names
         self._engine = FleetEngine(open_bundle(run_settings.policy, contract), agents, self._device)
-        self._engine.decide({name: Sheet(self._kinds[name]).blank() for name in agents})
+        self._engine.decide({name: Sheet(self._kinds[name]).blank() for name in agents})  # the first one is slow
+        self._engine.forget()
         self._barrier = TickBarrier(agents, self._limit)
         self._counts: Counter[str] = Counter()
         self._latency: deque[float] = deque(maxlen=KEPT)
