@@ -104,3 +104,16 @@ def test_every_sequence_belongs_to_one_process() -> None:
         seen.append(own[Split(rows, 4).local(units)])
     assert sorted(torch.cat(seen).tolist()) == list(range(12))
     assert seen[0].tolist() == [unit for unit in units.tolist() if unit % 4 < 2]  # in the order of the shuffle
+
+
+def test_only_a_restart_of_the_same_launch_goes_on_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tiny_settings(frames=FRAMES)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "first")
+    train(settings, tmp_path, console=Console(quiet=True))
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    longer = tiny_settings(frames=2 * FRAMES)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "second")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        train(longer, tmp_path, console=Console(quiet=True))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "first")
+    assert train(longer, tmp_path, console=Console(quiet=True)).iterations == 2
