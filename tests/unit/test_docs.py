@@ -84,7 +84,8 @@ def parley_faults(words):
         return [f"no command '{name}'"]
     command = typer.main.get_command(command_line(name)).commands[name]
     options = {word: option for option in command.params for word in [*option.opts, *option.secondary_opts]}
-    places = sum(parameter.param_type_name == "argument" for parameter in command.params)
+    taken = [parameter.nargs for parameter in command.params if parameter.param_type_name == "argument"]
+    places = len(rest) if -1 in taken else sum(taken)  # -1: any number
     faults = []
     while rest:
         word = rest.pop(0)
