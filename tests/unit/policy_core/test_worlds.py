@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -29,9 +28,6 @@ from policy_core.worlds.names import resolve
 from policy_core.worlds.single import episode_seed
 from policy_core.worlds.workers import WorldError
 from tests.unit.policy_core.test_train_command import paths
-
-MISSING = [name for name in ("gymnasium", "mpe2", "pettingzoo", "rware", "vmas") if not importlib.util.find_spec(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}; pip install -e .[worlds]")
 
 ROOT = Path(__file__).parents[3]
 WORLDS = ROOT / "config" / "training" / "worlds.yaml"
