@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from statistics import median
 
 import numpy as np
 import torch
@@ -89,4 +88,3 @@ def test_growth_with_the_fleet(record: Record) -> None:
             )
     config = {"rounds": ROUNDS, "threads": 1, "turns": TURNS, "agents_in_all": TOTAL, "clock": "process CPU time"}
     record("growth with the fleet", config, rows)
-    assert median(row["ms_per_fleet"] for row in rows) > 0
