@@ -13,42 +13,13 @@ from typing import Any
 import numpy as np
 
 from policy_core.config import ConfigError
-from policy_core.environment import BatchEnvironment
-from policy_core.worlds.fleet import Member, bring, make_fleet
+from policy_core.worlds.fleet import Member, bring
 from policy_core.worlds.single import Moment, SingleWorld, Turn
 from policy_core.worlds.spaces import class_of, inner_spaces
-from policy_core.worlds.workers import spread
-
-
-def make(
-    worlds: int,
-    name: str,
-    message_size: int = 16,
-    rounds: int = 2,
-    tick: float = 1.0,
-    workers: int = 0,
-    options: dict[str, Any] | None = None,
-) -> BatchEnvironment:
-    """Build E worlds.
-
-    Args:
-        worlds: E.
-        name: as `gymnasium.make` takes it, with the package that registers it: rware:rware-tiny-2ag-v2.
-        message_size: M of the learned messages.
-        rounds: K; 0: no learned messages.
-        tick: what one step stands for (s).
-        workers: processes to share the worlds between; 0: this one plays them all.
-        options: of the world.
-
-    Raises:
-        ConfigError: there is no such world, or it does not take these options.
-    """
-    fleet = make_fleet(build(name, options).members, message_size=message_size, rounds=rounds, tick=tick)
-    return spread(worlds, workers, fleet, "policy_core.worlds.gymnasium:build", {"name": name, "options": options})
 
 
 def build(name: str, options: dict[str, Any] | None = None) -> SingleWorld:
-    """One world."""
+    """One world, named as `gymnasium.make` takes it, with the package that registers it: rware:rware-tiny-2ag-v2."""
     package, _, own = name.rpartition(":")
     gymnasium = bring("gymnasium")
     if package:

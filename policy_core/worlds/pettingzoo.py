@@ -6,41 +6,12 @@ from numbers import Real
 from typing import Any
 
 from policy_core.config import ConfigError
-from policy_core.environment import BatchEnvironment
-from policy_core.worlds.fleet import Member, bring, make_fleet
+from policy_core.worlds.fleet import Member, bring
 from policy_core.worlds.single import Moment, SingleWorld, Turn
-from policy_core.worlds.workers import spread
-
-
-def make(
-    worlds: int,
-    name: str,
-    message_size: int = 16,
-    rounds: int = 2,
-    tick: float = 1.0,
-    workers: int = 0,
-    options: dict[str, Any] | None = None,
-) -> BatchEnvironment:
-    """Build E worlds.
-
-    Args:
-        worlds: E.
-        name: of a module that has `parallel_env`, such as mpe2.simple_speaker_listener_v4.
-        message_size: M of the learned messages.
-        rounds: K; 0: no learned messages.
-        tick: what one step stands for (s).
-        workers: processes to share the worlds between; 0: this one plays them all.
-        options: of `parallel_env`.
-
-    Raises:
-        ConfigError: there is no such world, or it does not take these options.
-    """
-    fleet = make_fleet(build(name, options).members, message_size=message_size, rounds=rounds, tick=tick)
-    return spread(worlds, workers, fleet, "policy_core.worlds.pettingzoo:build", {"name": name, "options": options})
 
 
 def build(name: str, options: dict[str, Any] | None = None) -> SingleWorld:
-    """One world."""
+    """One world, named after a module that has `parallel_env`, such as mpe2.simple_speaker_listener_v4."""
     module = bring(name)
     if not hasattr(module, "parallel_env"):
         raise ConfigError(f"env: '{name}' has no parallel_env; wanted a PettingZoo module whose agents act at once")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+import importlib
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -37,6 +38,12 @@ class SingleWorld(Protocol):
 
     def play(self, actions: dict[str, Any]) -> Turn:
         """Advance one tick with the actions of the living."""
+
+
+def build_world(build: str, settings: dict[str, Any]) -> SingleWorld:
+    """The world that "module:function" gives for these settings."""
+    module, _, function = build.partition(":")
+    return cast(SingleWorld, getattr(importlib.import_module(module), function)(**settings))
 
 
 def episode_seed(seed: int, world: int, episode: int) -> int:

@@ -7,8 +7,6 @@ left behind whichever of them is killed.
 
 from __future__ import annotations
 
-import importlib
-import itertools
 import json
 import mmap
 import os
@@ -24,10 +22,9 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from policy_core.config import ConfigError
-from policy_core.environment import BatchEnvironment, Observations, Step
+from policy_core.environment import Observations, Step
 from policy_core.worlds.fleet import Fleet, blank, make_fleet
-from policy_core.worlds.single import Batch, SingleWorld
+from policy_core.worlds.single import Batch, build_world
 
 START_LIMIT = 120.0  # s, for a worker to import and build its worlds
 REPLY_LIMIT = 600.0  # s, for one tick of a worker's worlds
@@ -48,33 +45,6 @@ class Job(NamedTuple):
     worlds: int  # of all workers together
     first: int  # of the own among them
     last: int  # behind the own
-
-
-def spread(worlds: int, workers: int, fleet: Fleet, build: str, settings: dict[str, Any]) -> BatchEnvironment:
-    """E single worlds as one batch, in this process or shared between so many workers.
-
-    Args:
-        worlds: E.
-        workers: 0: none, this process plays all; never more than worlds.
-        fleet: of one world.
-        build: "module:function" that gives one world.
-        settings: of that function.
-
-    Raises:
-        ConfigError: the number of workers is negative.
-    """
-    if workers < 0:
-        raise ConfigError(f"env_settings.workers: saw {workers}, wanted 0 or more")
-    workers = min(workers, worlds)  # an evaluation may play fewer worlds than training
-    if workers == 0:
-        return Batch([_call(build, settings) for _ in range(worlds)], fleet)
-    talk = fleet.contract
-    bounds = [round(place * worlds / workers) for place in range(workers + 1)]
-    jobs = [
-        Job(build, settings, talk.message_size, talk.rounds, talk.tick, worlds, first, last)
-        for first, last in itertools.pairwise(bounds)
-    ]
-    return Workers(jobs, fleet)
 
 
 class Workers:
@@ -208,7 +178,7 @@ def serve() -> None:
 
     try:
         job = Job(**json.loads(requests.readline()))
-        singles = [_call(job.build, job.settings) for _ in range(job.first, job.last)]
+        singles = [build_world(job.build, job.settings) for _ in range(job.first, job.last)]
         fleet = make_fleet(singles[0].members, message_size=job.message_size, rounds=job.rounds, tick=job.tick)
         batch = Batch(singles, fleet)
         own = slice(job.first, job.last)
@@ -286,8 +256,3 @@ def _arrays(fleet: Fleet, worlds: int, memory: int) -> dict[str, np.ndarray]:
         arrays[name] = np.frombuffer(mapped, like.dtype, like.size, start).reshape(like.shape)
         start += _room(like)
     return arrays
-
-
-def _call(build: str, settings: dict[str, Any]) -> SingleWorld:
-    module, _, function = build.partition(":")
-    return cast(SingleWorld, getattr(importlib.import_module(module), function)(**settings))

@@ -1,71 +1,19 @@
-"""Worlds of others, played through their adapters: they say what the raw worlds say, and can be trained in."""
+"""Worlds of others, played through their adapters, say what the raw worlds say."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import typer
-import yaml
-from typer.testing import CliRunner
 
-from parley_bringup.cli.train import parse_change, read_changed, train
-from policy_core.config import ConfigError
-from policy_core.environment import BatchEnvironment, Observations
 from policy_core.ppo.batch import prepare
 from policy_core.ppo.ranks import Ranks
-from policy_core.ppo.run import Run, make_environment
-from policy_core.ppo.settings import TrainingSettings
-from policy_core.worlds.names import resolve
+from policy_core.ppo.run import Run
 from policy_core.worlds.single import episode_seed
-from policy_core.worlds.workers import WorldError
-from tests.unit.policy_core.test_train_command import paths
-
-ROOT = Path(__file__).parents[3]
-WORLDS = ROOT / "config" / "training" / "worlds.yaml"
-SPEAKER = "pettingzoo:mpe2.simple_speaker_listener_v4"
-SHELVES = "rware:rware-tiny-2ag-v2"
-NAVIGATION = "vmas:navigation"
-ALL = (SPEAKER, "pettingzoo:mpe2.simple_tag_v3", SHELVES, NAVIGATION, "vmas:simple_push", "vmas:balance")
-E = 4
-
-
-def settings(env: str, **changes: Any) -> TrainingSettings:
-    content = yaml.safe_load(WORLDS.read_text()) | {"env": env, "env_settings": {}}
-    return TrainingSettings.model_validate(content | changes)
-
-
-def build(env: str, worlds: int = E, **env_settings: Any) -> BatchEnvironment:
-    return make_environment(settings(env, env_settings=env_settings), worlds)
-
-
-def draw(world: BatchEnvironment, ticks: int, seed: int = 0) -> np.ndarray:
-    """Decisions [T, E, N, P] within what the contract allows; options that are never legal are left out."""
-    chance = np.random.default_rng(seed)
-    actions = np.zeros((ticks, world.worlds, len(world.agents), world.contract.action_size), dtype=np.float32)
-    for agent, name in enumerate(world.kinds):
-        kind = world.contract.kinds[name]
-        for place, options in enumerate(kind.blocks):
-            actions[:, :, agent, place] = chance.integers(0, options, (ticks, world.worlds))
-        start = len(kind.blocks)
-        for control in kind.controls:
-            shape = (ticks, world.worlds, control.size)
-            actions[:, :, agent, start : start + control.size] = chance.uniform(control.low, control.high, shape)
-            start += control.size
-    return actions
-
-
-def parts(observations: Observations) -> list[np.ndarray]:
-    kinds = [part for kind in observations.kinds.values() for part in kind]
-    return [*kinds, observations.position, observations.alive, observations.state]
+from tests.unit.policy_core.outside_world import ALL, NAVIGATION, SHELVES, SPEAKER, E, build, draw, parts, settings
 
 
 @pytest.mark.parametrize("env", ALL)
@@ -167,80 +115,6 @@ def test_a_world_of_many_choices_at_once() -> None:
     assert [agent.message.tolist() for agent in own.agents] == [[1, 0, 1], [1, 0, 1]]
 
 
-def test_vmas_pays_what_the_raw_batch_pays() -> None:
-    import vmas
-
-    world = build(NAVIGATION, worlds=5, max_steps=20, options={"n_agents": 3})
-    mixed = int(np.random.SeedSequence((5, 0)).generate_state(1)[0])
-    raw = vmas.make_env("navigation", num_envs=5, max_steps=20, terminated_truncated=True, n_agents=3)
-    first, senses = world.reset(5), raw.reset(seed=mixed)
-    assert np.array_equal(first.kinds["agent"].vector, torch.stack(senses, 1).numpy())
-    assert np.array_equal(first.position[..., :2], torch.stack([agent.state.pos for agent in raw.agents], 1).numpy())
-    for tick, action in enumerate(draw(world, 20)):
-        step = world.step(action)
-        senses, rewards, _, truncated, _ = raw.step(list(torch.from_numpy(action).unbind(1)))
-        assert np.array_equal(step.reward, torch.stack(rewards, 1).numpy())
-        assert step.truncated.all() == truncated.all() == (tick == 19)
-        seen = step.final if tick == 19 else step.observations
-        assert np.array_equal(seen.kinds["agent"].vector, torch.stack(senses, 1).numpy())
-    assert {"return", "ticks", "info pos_rew"} <= step.kpis[0].keys()
-    assert not np.array_equal(step.observations.kinds["agent"].vector, step.final.kinds["agent"].vector)
-
-
-@pytest.mark.parametrize("name", ["navigation", "balance", "transport"])
-def test_a_vmas_world_that_begins_anew_is_the_spare_one_to_the_last_bit(name: str) -> None:
-    world = build(f"vmas:{name}", worlds=5, max_steps=1000)
-    world.reset(1)
-    for action in draw(world, 12):
-        step = world.step(action)
-    kept = step.observations.kinds["agent"].vector
-    ended, rows = torch.tensor([True, False, True, False, False]), [0, 2]
-    vectors, _ = world._start(ended, [torch.from_numpy(kept)], torch.from_numpy(step.observations.position))
-    assert np.array_equal(vectors[0][1], kept[1])
-    assert not np.array_equal(vectors[0][0], kept[0])
-    for action in draw(world, 12, seed=1):
-        step = world.step(action)
-        senses, rewards, *_ = world.spare.step(list(torch.from_numpy(action).unbind(1)))
-        assert np.array_equal(step.reward[rows], torch.stack(rewards, 1).numpy()[rows])
-        assert np.array_equal(step.observations.kinds["agent"].vector[rows], torch.stack(senses, 1).numpy()[rows])
-
-
-def test_a_vmas_world_whose_goal_is_drawn_for_all_is_started_its_own_way() -> None:
-    assert not build(NAVIGATION).is_slow
-    world = build("vmas:simple_push", max_steps=3)
-    assert world.is_slow
-    world.reset(0)
-    for action in draw(world, 4):
-        step = world.step(action)
-    assert np.isfinite(step.reward).all()
-
-
-def test_vmas_tells_a_task_done_from_time_over() -> None:
-    world = build("vmas:balance", worlds=64, max_steps=60)
-    world.reset(0)
-    terminated = truncated = 0
-    for action in draw(world, 120):
-        step = world.step(action)
-        assert not (step.terminated & step.truncated).any()
-        assert len(step.kpis) == (step.terminated | step.truncated).sum()
-        terminated, truncated = terminated + step.terminated.sum(), truncated + step.truncated.sum()
-    assert terminated > 0
-    assert truncated > 0
-
-
-def test_another_batch_of_vmas_leaves_this_ones_chance_alone() -> None:
-    def play(with_other: bool) -> np.ndarray:
-        world, other = build(NAVIGATION, max_steps=5), build(NAVIGATION, max_steps=5)
-        world.reset(1)
-        for action in draw(world, 12):
-            if with_other:
-                other.reset(9)
-            step = world.step(action)
-        return step.observations.kinds["agent"].vector
-
-    assert np.array_equal(play(False), play(True))
-
-
 class Leaving:
     """A parallel world of three, in which one leaves at the second tick and time is up at the fourth."""
 
@@ -332,148 +206,3 @@ def test_who_dies_has_nothing_to_expect_and_who_lives_on_has(tmp_path: Path) -> 
     assert expected[1].tolist() == pytest.approx([101, 1, 101], abs=10)  # walker_1 leaves after the second tick
     assert expected[0].tolist() == pytest.approx([101, 101, 101], abs=10)
     assert expected[3].tolist() == pytest.approx([101, 0, 101], abs=10)  # cut off by time, and the dead stay dead
-
-
-@pytest.mark.parametrize("env", [SPEAKER, SHELVES])
-def test_workers_play_what_one_process_plays_bit_for_bit(env: str) -> None:
-    options = {"max_cycles": 7} if env == SPEAKER else {"max_steps": 9}
-    alone, shared = (build(env, worlds=5, workers=workers, options=options) for workers in (0, 2))
-    for one, other in zip(parts(alone.reset(3, 4)), parts(shared.reset(3, 4)), strict=True):
-        assert np.array_equal(one, other)
-    for action in draw(alone, 20):
-        one, other = alone.step(action), shared.step(action)
-        pairs = zip(parts(one.observations), parts(other.observations), strict=True)
-        assert all(np.array_equal(*pair) for pair in pairs)
-        assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in FLAGS_AND_REWARD)
-        assert one.kpis == other.kpis
-        assert (one.final is None) == (other.final is None)
-        if one.final is not None:
-            assert all(np.array_equal(*pair) for pair in zip(parts(one.final), parts(other.final), strict=True))
-    shared.close()
-
-
-FLAGS_AND_REWARD = ("reward", "terminated", "truncated")
-
-
-def test_a_killed_worker_is_told_by_name_and_the_others_end() -> None:
-    world = build(SPEAKER, workers=2)
-    world.reset(0)
-    processes = [worker.process for worker in world.workers]
-    processes[1].kill()
-    processes[1].wait(timeout=10)
-    with pytest.raises(WorldError, match=rf"worker 1 \(worlds 2 to 3\), process {processes[1].pid}, .*SIGKILL"):
-        world.step(draw(world, 1)[0])
-    assert all(process.poll() is not None for process in processes)
-
-
-def test_a_world_that_fails_in_a_worker_is_told_with_its_traceback() -> None:
-    world = build(SPEAKER, workers=2)
-    world.reset(0)
-    with pytest.raises(WorldError, match=r"worker 0 \(worlds 0 to 1\) failed:\nTraceback(.|\n)*not in action space"):
-        world.step(np.full((E, 2, 1), 77, dtype=np.float32))
-
-
-def test_workers_end_with_a_parent_that_is_killed() -> None:
-    code = (
-        "from policy_core.worlds.pettingzoo import make; import time;"
-        f"w = make(2, {SPEAKER.split(':')[1]!r}, workers=2); w.reset(0);"
-        "print(*[each.process.pid for each in w.workers], flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | paths()
-    )
-    try:
-        assert parent.stdout is not None
-        children = [int(word) for word in parent.stdout.readline().split()]
-        assert len(children) == 2
-        parent.send_signal(signal.SIGKILL)
-        limit = time.monotonic() + 20
-        while any(is_running(child) for child in children) and time.monotonic() < limit:
-            time.sleep(0.05)
-        assert not any(is_running(child) for child in children)
-    finally:
-        parent.kill()
-        parent.wait(timeout=10)
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.parametrize(
-    ("env", "words"),
-    [
-        (SPEAKER, []),
-        (SHELVES, ["--set", "env_settings.workers=2", "--set", "env_settings.options.max_steps=20"]),
-        ("vmas:transport", ["--set", "env_settings.max_steps=20"]),
-    ],
-)
-def test_a_short_training_of_each_by_name(
-    env: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    app = typer.Typer()
-    app.command()(train)
-    changes = ["worlds=4", "ticks=32", "evaluation.worlds=2", "evaluation.ticks=25", "ppo.minibatch=64"]
-    words = [*words, *(word for change in changes for word in ("--set", change))]
-    folder = tmp_path / "run"
-    result = CliRunner().invoke(app, ["--env", env, "--run-dir", str(folder), "--frames", "400", *words])
-    assert result.exit_code == 0, result.output
-    kept = yaml.safe_load((folder / "settings.yaml").read_text())
-    assert (kept["env"], kept["worlds"]) == (env, 4)
-    assert list(folder.glob("checkpoint-*.pt"))
-
-
-def test_names_stand_for_functions() -> None:
-    assert resolve("sim.fast.env:make", {"a": 1}) == ("sim.fast.env", "make", {"a": 1})
-    assert resolve(SHELVES, {}) == ("policy_core.worlds.gymnasium", "make", {"name": "rware:rware-tiny-2ag-v2"})
-    assert resolve("vmas:transport", {"rounds": 0})[2] == {"name": "transport", "rounds": 0}
-
-
-@pytest.mark.parametrize(
-    ("env", "told"),
-    [
-        ("transport", "wanted 'module:function'"),
-        ("smac:3m", "no prefix 'smac'.*vmas:transport"),
-        ("vmas:navigatoin", "did you mean 'navigation'"),
-        ("pettingzoo:mpe2.simple_nothing_v0", "simple_nothing_v0"),
-        ("pettingzoo:nopackage.world_v0", "'nopackage' is not installed"),
-        ("pettingzoo:numpy", "no parallel_env"),
-        ("rware:rware-no-such-v2", "rware-no-such"),
-    ],
-)
-def test_a_wrong_name_is_told_in_words(env: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        build(env)
-
-
-@pytest.mark.parametrize(
-    ("env", "env_settings", "told"),
-    [
-        (SPEAKER, {"options": {"cycles": 3}}, "does not accept the options"),
-        (SHELVES, {"options": {"colour": 3}}, "does not accept the options"),
-        (NAVIGATION, {"options": {"n_agnets": 3}}, "does not accept the options"),
-        (SPEAKER, {"workers": -1}, "saw -1, wanted 0 or more"),
-        (SPEAKER, {"messages": 9}, "messages"),
-    ],
-)
-def test_wrong_settings_of_a_world_are_told_in_words(env: str, env_settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        build(env, **env_settings)
-
-
-def test_settings_are_changed_one_by_one_with_their_types() -> None:
-    changed = read_changed(WORLDS, [parse_change(text) for text in ("ppo.epochs=7", "env_settings.options.a=[1, x]")])
-    assert changed.ppo.epochs == 7
-    assert changed.env_settings["options"] == {"a": [1, "x"]}
-    for text, told in (
-        ("ppo.epoch=7", "did you mean 'epochs'"),
-        ("ppo.epochs=many", "ppo.epochs"),
-        ("worlds.own=1", "'worlds' is a value"),
-        ("worlds", "wanted KEY=VALUE"),
-    ):
-        with pytest.raises(ConfigError, match=told):
-            read_changed(WORLDS, [parse_change(text)])
