@@ -123,15 +123,12 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
         self._spaces = dict(zip(self.possible_agents, map(_senses_of, self._form.bounds), strict=True))
         self._actions = {name: Discrete(int(n)) for name, n in zip(self.world.agents, self._form.choices, strict=True)}
         self._ticks = max(1, round(episode / self.world.contract.tick))
-        self._left = 0
+        self._left = -1  # ticks to go; below 0: never reset
         self._random: np.random.Generator | None = None
         self._legal = np.zeros(0, np.bool_)
         self._floorplan, self._picture = floorplan, picture
         self._view: Any = None
         self._window: Any = None
-        # A world that can advance without copying all it shows is taken at that; `step` does for any other.
-        self._fast = hasattr(self.world, "advance")
-        self._seen: Any = None  # the Observations of the last tick, where the world was stepped
         self.state_space = Box(-np.inf, np.inf, self.world.reset(0).state[0].shape, np.float32)
 
     def observation_space(self, agent: str) -> Dict:
@@ -153,7 +150,7 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
         else:
             self._random, _ = np_random(seed)
             start = seed
-        self._seen = self.world.reset(start)
+        self.world.reset(start)
         self._left = self._ticks
         self.agents = list(self.possible_agents)
         return self._look(), {name: {} for name in self.agents}
@@ -174,7 +171,7 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
             RuntimeError: `reset` was never called.
         """
         if not self.agents:
-            if self._seen is None:
+            if self._left < 0:
                 raise RuntimeError("step was called before reset; call reset first, and again when `agents` is empty")
             return {}, {}, {}, {}, {}
         chosen = self._form.read_actions(self.possible_agents, actions)
@@ -187,25 +184,18 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
             chosen = np.where(is_legal, chosen, 0)
         self._left -= 1
         is_over = self._left <= 0
-        if self._fast:
-            reward = float(self.world.advance(chosen[None])[0])
-            kpis = self.world.kpis(0) if is_over else {}
-        else:
-            step = self.world.step(chosen[None])
-            self._seen = step.final or step.observations
-            reward = float(step.reward[0, 0])
-            kpis = step.kpis[0] if is_over else {}
+        reward = float(self.world.advance(chosen[None])[0])
         observations = self._look()
         if is_over:
             for info in infos.values():
-                info["kpis"] = dict(kpis)
+                info["kpis"] = self.world.kpis(0)
             self.agents = []
         rewards, no, over = (dict.fromkeys(names, value) for value in (reward, False, is_over))
         return observations, rewards, no, over, infos
 
     def state(self) -> np.ndarray:
         """The whole world in brief [G]; see `FastWarehouse`."""
-        return np.asarray(self.world.brief()[0] if self._fast else self._seen.state[0])
+        return np.asarray(self.world.brief()[0])
 
     def render(self) -> np.ndarray | None:
         """The floor from above: RGB [height, width, 3] uint8, or a window that shows it.
@@ -217,9 +207,12 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
             raise ConfigError(f"render: the world was made without a render_mode; wanted one of {', '.join(MODES)}")
         if self._view is None:
             from sim.view.top_down import TopDown
+            from sim.warehouse.bodies import read_bodies
             from sim.warehouse.floorplan import read_floorplan
 
-            self._view = TopDown(read_floorplan(self._floorplan), self.world.agents, self._picture)
+            plan, bodies = read_floorplan(self._floorplan), read_bodies(CONFIG / "bodies.yaml")
+            length = self._ticks * self.world.contract.tick
+            self._view = TopDown(plan, self.world.agents, self._picture, bodies, length=length)
         from sim.view.scene import scene_of
 
         frame = self._view.draw(scene_of(self.world))
@@ -237,12 +230,12 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
         if self._window is not None:
             self._window.close()
             self._window = None
-        getattr(self.world, "close", lambda: None)()
+        if hasattr(self.world, "close"):  # only one with bodies holds something
+            self.world.close()
 
     def _look(self) -> dict[str, dict[str, np.ndarray]]:
         """What every agent senses now, in arrays that nothing will change."""
-        kinds = self.world.boards if self._fast else self._seen.kinds
-        observations, self._legal = self._form.split(self.possible_agents, kinds)
+        observations, self._legal = self._form.split(self.possible_agents, self.world.boards)
         return observations
 
 
