@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind, read_contract
 from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import Board, Robots, observe_world, tick_worlds
@@ -90,7 +91,7 @@ class FastWarehouse:
         """Allocate all arrays; `reset` starts the worlds. `popularity` [SKUS] shapes the initial stock."""
         homes = np.flatnonzero(tables.place_type == PARKING)
         if not 1 <= forklifts <= len(homes):
-            raise ValueError(f"the plan parks 1 to {len(homes)} forklifts, saw {forklifts}; add parking places")
+            raise ConfigError(f"the plan parks 1 to {len(homes)} forklifts, saw {forklifts}; add parking places")
         zones = int(tables.place_group[tables.place_type == SLOT].max()) + 1
         stations = int(tables.place_group[tables.place_type == INSPECTION].max()) + 1
         self.contract = contract

@@ -23,7 +23,9 @@ from sim.warehouse.floorplan import FloorPlan
 STILL_COLOURS = {"inventory": (0, 121, 90), "quality": (160, 76, 140)}
 OTHER_COLOUR = (90, 98, 108)
 LINK = (138, 79, 191)
-LEAST_SHARE = 0.12  # of attention; fainter links are left out
+LEAST_SHARE = 0.18  # of attention; fainter links are left out
+BOW = 10  # pixels by which a link bends aside
+ALONG = np.linspace(0.0, 1.0, 9)[:, None]  # points of a link
 MAST = 0.10  # m, drawn depth of the mast
 STEEL, DARK = "#3a3f47", "#22262c"
 PARKED_SPEED = 0.02  # m/s; below, no wedge shows the way
@@ -130,10 +132,12 @@ class TopDown:
             share = float(scene.links[listener, speaker])
             (x, y), (to_x, to_y) = points[speaker], points[listener]
             far = max(float(np.hypot(to_x - x, to_y - y)), 1.0)
-            aside = 4 * FINE * np.array([(y - to_y) / far, (to_x - x) / far])  # both ways are seen beside each other
-            middle = ((x + to_x) / 2 + 3 * aside[0], (y + to_y) / 2 + 3 * aside[1])
-            colour = (*LINK, round(40 + 190 * min(1.0, share)))
-            draw.line([(x, y), middle, (to_x, to_y)], fill=colour, width=round(FINE * (0.7 + 3 * share)), joint="curve")
+            aside = BOW * FINE * np.array([(y - to_y) / far, (to_x - x) / far])  # the two ways beside each other
+            ends = np.array([(x, y), (to_x, to_y)])
+            curve = (1 - ALONG) * ends[0] + ALONG * ends[1] + 4 * ALONG * (1 - ALONG) * aside
+            colour = (*LINK, round(30 + 225 * min(1.0, share)))
+            width = round(FINE * (0.6 + 3.5 * share))
+            draw.line([tuple(point) for point in curve.tolist()], fill=colour, width=width, joint="curve")
 
     def _draw_names(self, draw: ImageDraw.ImageDraw, scene: Scene) -> None:
         for number, agent in enumerate(self._agents):

@@ -84,7 +84,7 @@ def play(
         last, frames, drawing = _show(scenes, painter, output, screen, speed / fps, minutes * 60.0, fps, console)
         took = time.monotonic() - began
     console.print(kpi_line(last.kpis), soft_wrap=True, highlight=False)
-    pace = f", {frames / drawing:.0f} pictures drawn a second" if drawing else ""
+    pace = f", {frames / drawing:.0f} drawn in a second of CPU time" if drawing else ""
     console.print(f"{frames} pictures in {took:.1f} s{pace}", soft_wrap=True, highlight=False)
     if target is not None:
         console.print(f"wrote {target}", soft_wrap=True, highlight=False)
@@ -98,7 +98,7 @@ def play(
             "minutes": minutes,
             "out": None if target is None else str(target),
             "frames": frames,
-            "drawing_s": drawing,
+            "drawing_cpu_s": drawing,
             "wall_s": took,
             "kpis": last.kpis,
         },
@@ -167,15 +167,15 @@ def _show(
     fps: float,
     console: Console,
 ) -> tuple[Scene, int, float]:
-    """Draw all pictures, one every `pause` simulated seconds; the last scene, how many, and the seconds of drawing."""
+    """Draw a picture every `pause` simulated seconds; the last scene, how many pictures, their CPU seconds."""
     is_moving = screen is not None or (output is not None and not output.is_still)
     frames, drawing, due = 0, 0.0, 0.0
 
     def draw(scene: Scene) -> None:
         nonlocal frames, drawing
-        began = time.perf_counter()
+        began = time.process_time()
         frame = painter(scene)
-        drawing += time.perf_counter() - began
+        drawing += time.process_time() - began
         frames += 1
         if output is not None:
             output.add(frame)
