@@ -59,7 +59,7 @@ def find_maker(world: str) -> Callable[..., Any]:
     return maker
 
 
-class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
+class WarehouseParallelEnv(ParallelEnv):
     """One warehouse: forklifts, one inventory agent a zone, one agent a quality station.
 
     An agent senses a Dict: `observation` [O] and `candidates` [C, F], float32 in the contract's order and SI units, and
@@ -190,8 +190,13 @@ class WarehouseParallelEnv(ParallelEnv):  # type: ignore[misc]
             for info in infos.values():
                 info["kpis"] = self.world.kpis(0)
             self.agents = []
-        rewards, no, over = (dict.fromkeys(names, value) for value in (reward, False, is_over))
-        return observations, rewards, no, over, infos
+        return (
+            observations,
+            dict.fromkeys(names, reward),
+            dict.fromkeys(names, False),
+            dict.fromkeys(names, is_over),
+            infos,
+        )
 
     def state(self) -> np.ndarray:
         """The whole world in brief [G]; see `FastWarehouse`."""

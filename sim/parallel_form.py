@@ -17,13 +17,17 @@ RANGE_LIMIT = 3.0  # the networks clip scaled numbers here (policy_core/agents/s
 Bounds = tuple[np.ndarray, np.ndarray]  # low and high
 
 
-class _Slices(NamedTuple):
-    """Where one agent's numbers lie in the row of the fleet."""
+class _Block(NamedTuple):
+    """Where the numbers of one kind's agents lie in the row of the fleet."""
 
+    kind: str
+    agents: slice
     vector: slice
+    vector_shape: tuple[int, int]  # N_kind, O
     candidates: slice
-    shape: tuple[int, int]  # C, F
+    candidates_shape: tuple[int, int, int]  # N_kind, C, F
     mask: slice
+    mask_shape: tuple[int, int]  # N_kind, C
 
 
 class Form:
@@ -37,62 +41,69 @@ class Form:
 
     def __init__(self, contract: Contract, kinds: Sequence[str], *, scaled: bool) -> None:
         """Lay out the fleet; `kinds` [N] are grouped, and `scaled` numbers are (raw - centre) / half of their range."""
-        self._kinds = tuple(dict.fromkeys(kinds))
-        self._slices: list[_Slices] = []
+        self._blocks: list[_Block] = []
         self.bounds: list[tuple[Bounds, Bounds]] = []
         centre: list[np.ndarray] = []
         half: list[np.ndarray] = []
-        start, mask_start = 0, 0
-        for name in self._kinds:
+        choices: list[int] = []
+        first, start, mask_start = 0, 0, 0
+        for name in dict.fromkeys(kinds):
             kind, count = contract.kind(name), kinds.count(name)
             shape = (kind.candidates, kind.candidate_size)
-            vector, one = scale_of(kind.observation), scale_of(kind.candidate)
-            told = tuple(np.broadcast_to(each, shape) for each in one)
-            sizes = (kind.observation_size, kind.candidates * kind.candidate_size)
-            own = (_bounds(*vector, scaled=scaled), _bounds(*told, scaled=scaled))
-            for row in range(count):
-                begin = start + count * sizes[0] + row * sizes[1]
-                self._slices.append(
-                    _Slices(
-                        slice(start + row * sizes[0], start + (row + 1) * sizes[0]),
-                        slice(begin, begin + sizes[1]),
-                        shape,
-                        slice(mask_start + row * shape[0], mask_start + (row + 1) * shape[0]),
-                    )
+            vector = scale_of(kind.observation)
+            candidate = tuple(np.broadcast_to(each, shape) for each in scale_of(kind.candidate))
+            middle = start + count * kind.observation_size
+            end = middle + count * candidate[0].size
+            self._blocks.append(
+                _Block(
+                    name,
+                    slice(first, first + count),
+                    slice(start, middle),
+                    (count, kind.observation_size),
+                    slice(middle, end),
+                    (count, *shape),
+                    slice(mask_start, mask_start + count * shape[0]),
+                    (count, shape[0]),
                 )
-                self.bounds.append(own)
-            for numbers, each, candidate in ((centre, vector[0], told[0]), (half, vector[1], told[1])):
-                numbers += [np.tile(each, count), np.tile(candidate.ravel(), count)]
-            start, mask_start = start + count * sum(sizes), mask_start + count * shape[0]
+            )
+            self.bounds += [(_bounds(*vector, scaled=scaled), _bounds(*candidate, scaled=scaled))] * count
+            for numbers, own, offered in zip((centre, half), vector, candidate, strict=True):
+                numbers += [np.tile(own, count), np.tile(offered.ravel(), count)]
+            choices += [shape[0]] * count
+            first, start, mask_start = first + count, end, mask_start + count * shape[0]
         self._centre, self._factor = np.concatenate(centre), 1.0 / np.concatenate(half)
         self._low, self._high = _bounds(self._centre, np.concatenate(half), scaled=scaled)
         self._is_scaled = scaled
-        self.choices = np.array([own.shape[0] for own in self._slices])
-        self.first = np.array([own.mask.start for own in self._slices])
+        self.choices = np.array(choices)
+        self.first = np.cumsum(self.choices) - self.choices
 
     def split(
         self, agents: Sequence[str], kinds: Mapping[str, Any]
     ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
         """Each agent's observation from one world's boards, and the masks of all as bool; copies, all of them."""
-        parts = []
-        for name in self._kinds:
-            parts += [kinds[name].vector.reshape(-1), kinds[name].candidates.reshape(-1)]
-        row = np.concatenate(parts)
+        parts, masks = [], []
+        for block in self._blocks:
+            board = kinds[block.kind]
+            parts += [board.vector.ravel(), board.candidates.ravel()]
+            masks.append(board.mask.ravel())
+        row, legal = np.concatenate(parts), np.concatenate(masks)
         if self._is_scaled:
             row -= self._centre
             row *= self._factor
         np.maximum(row, self._low, out=row)
         np.minimum(row, self._high, out=row)
-        legal = np.concatenate([kinds[name].mask.reshape(-1) for name in self._kinds])
         mask = legal.astype(np.int8)
-        observations = {
-            agent: {
-                "observation": row[own.vector],
-                "candidates": row[own.candidates].reshape(own.shape),
-                "action_mask": mask[own.mask],
-            }
-            for agent, own in zip(agents, self._slices, strict=True)
-        }
+        observations = {}
+        for block in self._blocks:
+            rows = zip(
+                agents[block.agents],
+                row[block.vector].reshape(block.vector_shape),
+                row[block.candidates].reshape(block.candidates_shape),
+                mask[block.mask].reshape(block.mask_shape),
+                strict=True,
+            )
+            for agent, vector, candidates, allowed in rows:
+                observations[agent] = {"observation": vector, "candidates": candidates, "action_mask": allowed}
         return observations, legal
 
     def read_actions(self, agents: Sequence[str], actions: Mapping[str, Any]) -> np.ndarray:
@@ -102,7 +113,7 @@ class Form:
             ValueError: one is missing, no integer, or beyond the agent's candidates; the text names the agent.
         """
         try:
-            chosen = np.array([actions[agent] for agent in agents])
+            chosen = np.array([actions[agent] for agent in agents])  # one array of all is checked at once
         except KeyError as error:
             raise ValueError(f"actions: none for {error}; every agent decides at every step") from None
         if chosen.dtype.kind not in "iu" or chosen.ndim != 1:

@@ -103,7 +103,7 @@ class TopDown:
             colour = self._colour(robot)
             points = [self._layout.on_floor(x, y) for x, y in _rest(way, scene.robots[robot, :2])]
             draw.line(points, fill=(*colour, 150), width=width, joint="curve")
-            self._ring(draw, *way[-1], 0.55, colour, 0.07)
+            self._ring(draw, float(way[-1, 0]), float(way[-1, 1]), 0.55, colour, 0.07)
 
     def _draw_robot(self, draw: ImageDraw.ImageDraw, robot: int, pose: np.ndarray) -> None:
         x, y, yaw, speed = (float(value) for value in pose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_every_pallet_is_shown_and_none_jumps(run_of_300: tuple[FastWarehouse, l
     _, scenes, known = run_of_300
     assert [len(scene.pallets) for scene in scenes] == known
     carried, set_down = 0, 0
-    for one, other in zip(scenes, scenes[1:], strict=False):
+    for one, other in itertools.pairwise(scenes):
         for serial, pallet in one.pallets.items():
             later = other.pallets.get(serial)
             if later is None:
@@ -164,7 +165,7 @@ def test_the_camera_of_a_scene_sees_what_that_of_the_bodies_sees() -> None:
     pallets = {1: ShownPallet(*world.pallet_pose(1), 3)}
     seen = camera.photograph(poses, forks, pallets).astype(int)
     assert share_changed(seen, wanted) < 0.0015
-    shifted = camera.photograph(poses + [0.3, 0, 0, 0], forks, pallets).astype(int)
+    shifted = camera.photograph(poses + np.array([0.3, 0.0, 0.0, 0.0]), forks, pallets).astype(int)
     assert share_changed(shifted, wanted) > 0.004
     camera.close()
     world.close()
