@@ -71,6 +71,8 @@ class TopDown:
         floor = self._floor.copy()
         draw = ImageDraw.Draw(floor, "RGBA")
         self._draw_ways(draw, scene)
+        for pose in scene.robots:
+            self._draw_tines(draw, pose)  # below the pallets
         for pallet in scene.pallets.values():
             if pallet.carrier < 0:
                 self._stamp(floor, pallet.x, pallet.y, pallet.sku, pallet.state, pallet.yaw)
@@ -105,14 +107,17 @@ class TopDown:
             draw.line(points, fill=(*colour, 150), width=width, joint="curve")
             self._ring(draw, float(way[-1, 0]), float(way[-1, 1]), 0.55, colour, 0.07)
 
-    def _draw_robot(self, draw: ImageDraw.ImageDraw, robot: int, pose: np.ndarray) -> None:
-        x, y, yaw, speed = (float(value) for value in pose)
-        at, body, forks = (x, y, yaw), self._body, self._forks
-        outline = self._layout.outline
+    def _draw_tines(self, draw: ImageDraw.ImageDraw, pose: np.ndarray) -> None:
+        x, y, yaw = (float(value) for value in pose[:3])
+        front, forks = self._body.front, self._forks
         for side in (-0.5, 0.5):
             shift = side * forks.spread
             root = (x - shift * np.sin(yaw), y + shift * np.cos(yaw), yaw)
-            draw.polygon(outline(root, body.front, body.front + forks.length, forks.width / 2), fill=STEEL)
+            draw.polygon(self._layout.outline(root, front, front + forks.length, forks.width / 2), fill=STEEL)
+
+    def _draw_robot(self, draw: ImageDraw.ImageDraw, robot: int, pose: np.ndarray) -> None:
+        x, y, yaw, speed = (float(value) for value in pose)
+        at, body, outline = (x, y, yaw), self._body, self._layout.outline
         half = body.width / 2
         draw.polygon(outline(at, body.rear, body.front, half), fill=self._colour(robot), outline=DARK, width=FINE)
         draw.polygon(outline(at, body.front - MAST, body.front, half), fill=DARK)

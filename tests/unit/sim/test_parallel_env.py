@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import re
 import subprocess
 import sys
 import warnings
@@ -200,6 +201,13 @@ def test_without_pettingzoo_the_extra_is_named() -> None:
     )
     assert done.returncode == 1
     assert "the extra 'worlds': make setup" in done.stderr.splitlines()[-1]
+
+
+def test_the_example_in_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (CONFIG.parent / "docs" / "worlds.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    exec(compile(example, "docs/worlds.md", "exec"), {})
+    assert re.fullmatch(r"earned -?\d+\.\d\d, [1-9]\d+ m driven\n", capsys.readouterr().out)
 
 
 def test_the_trainers_own_world_takes_its_files_from_anywhere(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
