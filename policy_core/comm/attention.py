@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from policy_core.comm.fused import attend
+from policy_core.comm.fused import attend, attend_plainly
 from policy_core.comm.layer import EDGE_SIZE, Incoming, LayerSizes, MessageLayer
 
 
@@ -40,14 +40,24 @@ class AttentionLayer(MessageLayer):
 
     def summarise(self, hidden: Tensor, incoming: Incoming) -> Tensor:
         """Attention over the inbox: weighted values and edges [B, R, A + 5 heads]; zeros where nobody is heard."""
-        query, edge_query = self.query(hidden), self.edge_query(hidden)
-        key, value = (self.key_value(incoming.messages) + self.sender(incoming.sender_kind)).chunk(2, dim=-1)
-        query, key, value, edge_query = (
-            part.unflatten(-1, (self.heads, -1)) for part in (query, key, value, edge_query)
-        )
+        query, edge_query, key, value = self._parts(hidden, incoming)
         # edges enter linearly, so they are summed by themselves instead of widening every link's key and value
         summed = attend(query, key, value, edge_query, incoming.edges, incoming.heard, incoming.senders)
         return torch.cat(summed, dim=-1)
+
+    def weigh(self, hidden: Tensor, incoming: Incoming) -> Tensor:
+        """The weights of `summarise` [B, R, H, S] when all senders are offered; zeros where nobody is heard."""
+        query, edge_query, key, _ = self._parts(hidden, incoming)
+        senders = key.shape[1]
+        each = torch.eye(senders).view(1, senders, 1, senders).expand(key.shape[0], -1, self.heads, -1)
+        weights, _ = attend_plainly(query, key, each, edge_query, incoming.edges, incoming.heard)
+        return weights.unflatten(-1, (self.heads, senders))
+
+    def _parts(self, hidden: Tensor, incoming: Incoming) -> list[Tensor]:
+        """Query and edge query of the receivers, key and value of the senders, by heads [B, .., H, D]."""
+        query, edge_query = self.query(hidden), self.edge_query(hidden)
+        key, value = (self.key_value(incoming.messages) + self.sender(incoming.sender_kind)).chunk(2, dim=-1)
+        return [part.unflatten(-1, (self.heads, -1)) for part in (query, edge_query, key, value)]
 
 
 def relate(receiver: Tensor, sender: Tensor, radio_range: float) -> Tensor:

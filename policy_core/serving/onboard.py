@@ -71,21 +71,7 @@ class OnboardPolicy:
     @torch.inference_mode()
     def hear(self, heard: Heard) -> np.ndarray | None:
         """Read a round; the message of the next [M], or None after the last."""
-        layer = self._policy.layer(self._round)
-        position = torch.from_numpy(np.ascontiguousarray(heard.position, np.float32)).unsqueeze(0)
-        present = torch.from_numpy(np.asarray(heard.present)).view(1, -1)
-        pose = relate(self._position, position.unsqueeze(1), self._policy.channel.radio_range)
-        age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
-        self._hidden = layer.read(
-            self._hidden,
-            Incoming(
-                messages=torch.from_numpy(np.ascontiguousarray(heard.messages, np.float32)).unsqueeze(0),
-                sender_kind=self._indices(heard.kind),
-                receiver_kind=self._own_kind,
-                edges=describe_edges(pose, age, self._contract.tick),
-                heard=self._may_hear(heard.kind, position, present),
-            ),
-        )
+        self._hidden = self._policy.layer(self._round).read(self._hidden, self._incoming(heard))
         self._round += 1
         return self._speak() if self._round < self._contract.rounds else None
 
@@ -108,6 +94,20 @@ class OnboardPolicy:
     def forget(self) -> None:
         """Begin anew with nothing remembered, as at the start of an episode."""
         self._memory = None
+
+    def _incoming(self, heard: Heard) -> Incoming:
+        """What is heard as the layers of training take it."""
+        position = torch.from_numpy(np.ascontiguousarray(heard.position, np.float32)).unsqueeze(0)
+        present = torch.from_numpy(np.asarray(heard.present)).view(1, -1)
+        pose = relate(self._position, position.unsqueeze(1), self._policy.channel.radio_range)
+        age = torch.from_numpy(np.ascontiguousarray(heard.age, np.float32)).view(1, 1, -1)
+        return Incoming(
+            messages=torch.from_numpy(np.ascontiguousarray(heard.messages, np.float32)).unsqueeze(0),
+            sender_kind=self._indices(heard.kind),
+            receiver_kind=self._own_kind,
+            edges=describe_edges(pose, age, self._contract.tick),
+            heard=self._may_hear(heard.kind, position, present),
+        )
 
     def _may_hear(self, kinds: tuple[str, ...], position: Tensor, present: Tensor) -> Tensor:
         """Which of the J present neighbours the graph lets this agent hear [1, 1, J]."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import pybullet
 
 from sim.bullet.pallets import pallet_boxes
 from sim.warehouse.bodies import PalletBody
+from sim.warehouse.colours import sku_colour
 from sim.warehouse.floorplan import Box, FloorPlan, PlaceType
-from sim.warehouse.settings import SKUS
 
 Triple = tuple[float, float, float]
 Colour = tuple[float, float, float, float]
@@ -57,11 +55,6 @@ def draw_pallet(client: int, pallet: PalletBody, sku: int) -> int:
     parts = [(half, at, WOOD) for half, at in wood]
     inset = (0.96 * load[0][0], 0.96 * load[0][1], load[0][2])
     return _stand(client, [*parts, (inset, load[1], goods)], (0.0, 0.0, 0.0), 0.0)
-
-
-def sku_colour(sku: int) -> Triple:
-    """Red, green, blue [0, 1] of an article family: hues around the circle, every second one darker."""
-    return colorsys.hsv_to_rgb(sku / SKUS, 0.62, 0.92 if sku % 2 == 0 else 0.68)
 
 
 def _box_parts(box: Box) -> list[Part]:

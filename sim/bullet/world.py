@@ -16,10 +16,10 @@ from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
 from sim.bullet.laser import FleetLaser
 from sim.bullet.pallets import PalletPose, Pallets
 from sim.warehouse.bodies import Bodies
+from sim.warehouse.colours import robot_colour
 from sim.warehouse.floorplan import FloorPlan
 
 Start = tuple[str, float, float, float]  # name, x, y (m, map), yaw (rad)
-ROBOT_COLOURS = ((0.96, 0.72, 0.10), (0.88, 0.30, 0.20), (0.20, 0.58, 0.85), (0.45, 0.72, 0.28), (0.65, 0.40, 0.75))
 
 
 class BulletWorld:
@@ -73,7 +73,7 @@ class BulletWorld:
         self._floor = build_floor(self._client, plan)
         self._names = build_boxes(self._client, plan)
         self._robots = {
-            name: Forklift(self._client, name, (x, y, yaw), bodies, ROBOT_COLOURS[index % len(ROBOT_COLOURS)])
+            name: Forklift(self._client, name, (x, y, yaw), bodies, robot_colour(index))
             for index, (name, x, y, yaw) in enumerate(robots)
         }
         self._names.update({robot.body: name for name, robot in self._robots.items()})

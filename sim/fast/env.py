@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind, read_contract
 from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import Board, Robots, observe_world, tick_worlds
@@ -90,7 +91,7 @@ class FastWarehouse:
         """Allocate all arrays; `reset` starts the worlds. `popularity` [SKUS] shapes the initial stock."""
         homes = np.flatnonzero(tables.place_type == PARKING)
         if not 1 <= forklifts <= len(homes):
-            raise ValueError(f"the plan parks 1 to {len(homes)} forklifts, saw {forklifts}; add parking places")
+            raise ConfigError(f"the plan parks 1 to {len(homes)} forklifts, saw {forklifts}; add parking places")
         zones = int(tables.place_group[tables.place_type == SLOT].max()) + 1
         stations = int(tables.place_group[tables.place_type == INSPECTION].max()) + 1
         self.contract = contract
@@ -137,6 +138,19 @@ class FastWarehouse:
 
     def step(self, actions: np.ndarray) -> Step:
         """Advance one tick with the chosen candidates [E, N, 1] (or [E, N]); ended worlds start anew."""
+        gained = self.advance(actions)
+        reward = np.repeat(gained[:, None], len(self.agents), axis=1).astype(np.float32)
+        truncated = self._left <= 0
+        final, kpis = None, []
+        if truncated.any():
+            final = self._observations()
+            for world in np.flatnonzero(truncated):
+                kpis.append(self.kpis(int(world)))
+                self._open(int(world))
+        return Step(self._observations(), reward, np.zeros(self.worlds, np.bool_), truncated, final, kpis)
+
+    def advance(self, actions: np.ndarray) -> np.ndarray:
+        """`step` without a look at it: the team's reward [E]; `boards` hold what is sensed now, no world ends."""
         before = self.state.kpi.copy()
         tick_worlds(
             self.state,
@@ -150,17 +164,9 @@ class FastWarehouse:
             self._motion,
             self.contract.tick,
         )
-        gained = (self.state.kpi - before) @ self._weights
-        reward = np.repeat(gained[:, None], len(self.agents), axis=1).astype(np.float32)
         self._left -= 1
-        truncated = self._left <= 0
-        final, kpis = None, []
-        if truncated.any():
-            final = self._observations()
-            for world in np.flatnonzero(truncated):
-                kpis.append(self.kpis(int(world)))
-                self._open(int(world))
-        return Step(self._observations(), reward, np.zeros(self.worlds, np.bool_), truncated, final, kpis)
+        gained: np.ndarray = (self.state.kpi - before) @ self._weights
+        return gained
 
     def kpis(self, world: int) -> dict[str, float]:
         """KPIs of one world's running episode."""
@@ -226,9 +232,9 @@ class FastWarehouse:
         fixed = np.broadcast_to(self._stations_at, (self.worlds, *self._stations_at.shape))
         position = np.concatenate([self.robots.pose[:, :, :3], fixed], axis=1).astype(np.float32)
         alive = np.ones((self.worlds, len(self.agents)), np.bool_)
-        return Observations(kinds, position, alive, self._brief())
+        return Observations(kinds, position, alive, self.brief())
 
-    def _brief(self) -> np.ndarray:
+    def brief(self) -> np.ndarray:
         """The whole world in a few numbers [E, STATE_SIZE], for the critic."""
         s = self.state
         overdue = s.order_active & (s.order_due < s.time[:, None])

@@ -41,7 +41,7 @@ def play(
     observations = env.reset(seed)
     total = 0.0
     while True:
-        choices = _decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
+        choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
         step = env.step(choices[None])
         total += float(step.reward[0, 0])
         if step.truncated[0]:
@@ -49,7 +49,7 @@ def play(
         observations = step.observations
 
 
-def _decide(
+def decide(
     env: FastWarehouse,
     policies: list[AgentPolicy],
     numbers: list[int],
@@ -59,6 +59,7 @@ def _decide(
     loss: float,
     is_silenced: bool,
 ) -> np.ndarray:
+    """One tick's joint decision [N]: all observe, talk for the contract's rounds through the air, and choose."""
     count = len(policies)
     position = observations.position[0]
     distance = np.hypot(*(position[:, None, :2] - position[None, :, :2]).transpose(2, 0, 1))

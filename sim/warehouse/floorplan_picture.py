@@ -13,19 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
 
-from sim.warehouse.floorplan import FloorPlan, PlaceType
+from sim.warehouse.colours import BOX_COLOURS, PLACE_COLOURS
+from sim.warehouse.floorplan import FloorPlan
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import Tables, approach_points, one_way_edges
-
-BOX_COLOURS = {"wall": "#3b3f46", "rack": "#4a6fa5", "station": "#7b5ea7", "obstacle": "#8c8c8c"}
-PLACE_COLOURS: dict[PlaceType, tuple[str, ...]] = {  # by group, where groups of a type are told apart
-    "slot": ("#cfe3f7", "#d6efd0"),
-    "inbound": ("#f6c667",),
-    "inspection": ("#d9c2f0",),
-    "outbound": ("#7fcf9a",),
-    "quarantine": ("#ef9a9a",),
-    "parking": ("#e4e4e4",),
-}
 
 
 def picture(plan: FloorPlan, tables: Tables | None, path: Path | str) -> None:

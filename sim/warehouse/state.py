@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from policy_core.config import ConfigError
 from sim.warehouse.floorplan import PLACE_TYPES
 from sim.warehouse.kpis import KPIS
 from sim.warehouse.orders import OrderStream
@@ -170,7 +171,10 @@ def open_world(
 def _load_orders(state: State, world: int, stream: OrderStream) -> None:
     held = state.stream_time.shape[1]
     if len(stream.time) > held:
-        raise ValueError(f"the stream has {len(stream.time)} orders, the state holds {held}; make it larger")
+        raise ConfigError(
+            f"the episode brings {len(stream.time)} orders, a world holds {held}; make it shorter, or orders rarer "
+            "(lines_per_hour in config/orders.yaml)"
+        )
     count = len(stream.time)
     state.stream_time[world, :count] = stream.time
     state.stream_due[world, :count] = stream.due

@@ -74,7 +74,8 @@ def test_the_worlds_know_only_the_contract_between_world_and_policy() -> None:
 
 
 def test_the_warehouse_knows_no_simulator_and_the_simulators_not_each_other() -> None:
-    assert guests(files("sim/warehouse"), "sim.bullet", "sim.fast", "pybullet") == []
+    assert guests(files("sim/warehouse"), "sim.bullet", "sim.fast", "sim.view", "pybullet") == []
+    assert guests(files("sim/view"), "sim.bullet", "sim.fast", "pybullet") == []
     assert guests(files("sim/fast"), "sim.bullet", "pybullet") == []
     assert guests(files("sim/bullet"), "sim.fast") == []
 

@@ -82,3 +82,20 @@ def test_with_copied_weights_it_is_torchs_multi_head_attention(seed: int) -> Non
     mask = ~heard.repeat_interleave(heads, dim=0)
     wanted = reference(hidden, messages, messages, attn_mask=mask, need_weights=False)[0]
     torch.testing.assert_close(seen, wanted, atol=1e-12, rtol=1e-10)
+
+
+def test_the_told_weights_are_those_of_the_summary() -> None:
+    torch.manual_seed(1)
+    layer = AttentionLayer(LayerSizes(hidden=16, heads=4, attention=8, message=6, kinds=2, bits=32))
+    hidden, messages, edges = torch.randn(2, 3, 16), torch.randn(2, 5, 6), torch.randn(2, 3, 5, EDGE_SIZE)
+    kinds, heard = torch.tensor([0, 1, 1, 0, 1]), torch.rand(2, 3, 5) < 0.6
+    heard[0, 0] = False
+    incoming = Incoming(messages, kinds, torch.tensor([0, 1, 0]), edges, heard)
+    weights = layer.weigh(hidden, incoming)
+    assert weights.shape == (2, 3, 4, 5)
+    assert (weights[~heard.unsqueeze(2).expand_as(weights)] == 0).all()
+    torch.testing.assert_close(weights.sum(-1), heard.any(-1, keepdim=True).float().expand(-1, -1, 4))
+    value = (layer.key_value(messages) + layer.sender(kinds))[..., 8:].unflatten(-1, (4, 2))
+    values = torch.einsum("brhs,bshd->brhd", weights, value).flatten(2)
+    seen = torch.einsum("brhs,brsf->brhf", weights, edges).flatten(2)
+    torch.testing.assert_close(torch.cat((values, seen), -1), layer.summarise(hidden, incoming))

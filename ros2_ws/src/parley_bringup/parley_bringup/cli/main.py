@@ -15,6 +15,7 @@ from parley_bringup.paths import keep_caches_inside
 COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "demo": ("demo", "Run a simulated fleet, watch it, and see what it achieved."),
     "up": ("up", "Start a fleet, or one robot's part of it, until Ctrl-C."),
+    "play": ("play", "Show a run as a film, a picture or in a window; no ROS, no screen needed."),
     "report": ("report", "Make figures and KPI table from a run folder again."),
     "train": ("train", "Train a fleet policy in a batched world."),
     "plot": ("plot", "Draw learning curves, with intervals over seeds."),

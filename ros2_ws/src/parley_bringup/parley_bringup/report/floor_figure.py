@@ -15,8 +15,9 @@ from matplotlib.patches import Circle, FancyArrowPatch, Patch, Polygon, Rectangl
 
 from parley_bringup.report import palette
 from parley_bringup.report.run_data import JOB_TYPES, GrantedJob, RunData, Trajectory
+from sim.warehouse.colours import BOX_COLOURS, PLACE_COLOURS
 from sim.warehouse.floorplan import FloorPlan
-from sim.warehouse.floorplan_picture import BOX_COLOURS, PLACE_COLOURS, draw_plan
+from sim.warehouse.floorplan_picture import draw_plan
 
 PANEL = 7.6  # inches, the longer side of one floor
 WASH = 0.4  # how far the plan is faded towards white, so that what moved stands out
