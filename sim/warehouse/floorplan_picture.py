@@ -14,9 +14,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
 
 from sim.warehouse.colours import BOX_COLOURS, PLACE_COLOURS
-from sim.warehouse.floorplan import FloorPlan
+from sim.warehouse.floorplan import FloorPlan, RouteGraph
 from sim.warehouse.rectangles import PALLET_SIDE
 from sim.warehouse.routes import Tables, approach_points, one_way_edges
+
+KEEPOUT_COLOUR, SLOW_COLOUR = "#f3c6c6", "#f2b84b"
 
 
 def picture(plan: FloorPlan, tables: Tables | None, path: Path | str) -> None:
@@ -27,22 +29,50 @@ def picture(plan: FloorPlan, tables: Tables | None, path: Path | str) -> None:
     draw_plan(axes, plan)
     if tables is not None:
         draw_routes(axes, plan, tables)
+    elif plan.graph is not None:
+        draw_graph(axes, plan.graph)
     counts = ", ".join(f"{len(plan.of_type(kind))} {kind}" for kind in PLACE_COLOURS)
     axes.set_title(f"{plan.name}: {plan.size[0]:.1f} x {plan.size[1]:.1f} m; {counts}", fontsize=9)
     shades = [
         (kind, shade[0]) for kind, shade in (*PLACE_COLOURS.items(), *((k, (c,)) for k, c in BOX_COLOURS.items()))
     ]
+    shades += [("keep out", KEEPOUT_COLOUR)] if plan.keepout else []
+    shades += [("slow", SLOW_COLOUR)] if plan.slow else []
     handles = [Rectangle((0, 0), 1, 1, facecolor=shade, edgecolor="#555555", linewidth=0.5) for _, shade in shades]
     figure.legend(handles, [kind for kind, _ in shades], loc="outside lower center", ncols=len(shades), fontsize=7)
-    part = Path(path).with_suffix(Path(path).suffix + ".part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Write a PNG, whole or not at all."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        figure.savefig(part, format="png")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def draw_plan(axes: Axes, plan: FloorPlan, *, with_names: bool = True) -> None:
     """Boxes and places on given axes, in metres of the map."""
     (x, y), (width, depth) = plan.origin, plan.size
     axes.add_patch(Rectangle((x, y), width, depth, facecolor="#f7f6f2", edgecolor="none", zorder=0))
+    for area in plan.keepout:
+        axes.add_patch(
+            _rectangle(
+                axes, area.x, area.y, area.length, area.width, area.yaw,
+                facecolor=KEEPOUT_COLOUR, edgecolor="none", zorder=0.6,
+            )
+        )  # fmt: skip
+    for slow in plan.slow:
+        strength = 1 - min(slow.speed / plan.full_speed, 1.0)
+        axes.add_patch(
+            _rectangle(
+                axes, slow.x, slow.y, slow.length, slow.width, slow.yaw,
+                facecolor=SLOW_COLOUR, edgecolor="none", alpha=0.15 + 0.5 * strength, zorder=0.5,
+            )
+        )  # fmt: skip
     for box in plan.boxes:
         colour = BOX_COLOURS[box.kind]
         axes.add_patch(_rectangle(axes, box.x, box.y, box.length, box.width, box.yaw, facecolor=colour, zorder=4))
@@ -84,6 +114,23 @@ def draw_routes(axes: Axes, plan: FloorPlan, tables: Tables) -> None:
     }
     axes.quiver(*middle.T, *along.T, zorder=2, **arrow)
     axes.scatter(tables.node_x, tables.node_y, s=2, color="#777777", zorder=2)
+
+
+def draw_graph(axes: Axes, graph: RouteGraph) -> None:
+    """A drawn route graph by itself: its nodes by name, and each way with an arrow in its middle."""
+    where = {node.name: np.array([node.x, node.y]) for node in graph.nodes}
+    start = np.array([where[edge.start] for edge in graph.edges]).reshape(-1, 2)
+    end = np.array([where[edge.end] for edge in graph.edges]).reshape(-1, 2)
+    axes.add_collection(
+        LineCollection(list(np.stack([start, end], axis=1)), colors="#c46a2b", linewidths=0.8, zorder=1)
+    )
+    third, along = start + (end - start) * 0.6, end - start
+    length = np.maximum(np.hypot(*along.T), 1e-9)[:, None]
+    arrow: dict[str, Any] = {"angles": "xy", "pivot": "mid", "width": 0.0016, "headwidth": 6, "color": "#c46a2b"}
+    axes.quiver(*third.T, *(along / length).T, scale=120, zorder=2, **arrow)
+    for name, (x, y) in where.items():
+        axes.plot([x], [y], marker="o", markersize=4, color="#555555", zorder=3)
+        axes.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=5, zorder=6)
 
 
 def _rectangle(axes: Axes, x: float, y: float, length: float, width: float, yaw: float, **style: Any) -> Rectangle:

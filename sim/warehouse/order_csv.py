@@ -62,11 +62,14 @@ class RowCount:
     used: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    first: dict[str, str] = field(default_factory=dict)  # the first row of each other reason
 
     def leave_out(self, reason: str, where: str) -> None:
         self.left_out[reason] += 1
         if reason == "unreadable" and len(self.examples) < EXAMPLES:
             self.examples.append(where)
+        elif reason != "unreadable":
+            self.first.setdefault(reason, where)
 
 
 class OrderRows(NamedTuple):
@@ -98,7 +101,8 @@ def read_rows(path: Path | str) -> OrderRows:
             )
     if not rows:
         left_out = ", ".join(f"{number} {reason}" for reason, number in count.left_out.items()) or "no rows at all"
-        shown = "".join(f"\n  {example}" for example in count.examples)
+        seen = [*(f"{where} ({reason})" for reason, where in count.first.items()), *count.examples]
+        shown = "".join(f"\n  {example}" for example in seen)
         raise ConfigError(f"{path}: not one usable order line in {count.rows} rows ({left_out}).{shown}")
     return OrderRows(next(iter(forms)), tuple(file.name for file in files), rows, count)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sim.warehouse.floorplan import Box, Place
+from sim.warehouse.floorplan import Area, Box, Place
 
 PALLET_SIDE = 0.8  # m: the square a place keeps free for its pallet
 
@@ -17,10 +17,25 @@ def box_rectangles(boxes: Iterable[Box]) -> np.ndarray:
     return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
 
+def area_rectangles(areas: Iterable[Area]) -> np.ndarray:
+    """Areas on the floor as rows [B, 5] float64: x, y, length, width (m), yaw (rad)."""
+    rows = [(area.x, area.y, area.length, area.width, area.yaw) for area in areas]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
 def place_rectangles(places: Iterable[Place]) -> np.ndarray:
     """The pallet squares of places as rows [P, 5] float64: x, y, length, width (m), yaw (rad)."""
     rows = [(place.x, place.y, PALLET_SIDE, PALLET_SIDE, place.yaw) for place in places]
     return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
+def distance_to_each(point: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
+    """Distance (m) from one point [2] to every rectangle [B, 5]; 0 inside: [B]."""
+    across, along = point[0] - rectangles[:, 0], point[1] - rectangles[:, 1]
+    cosine, sine = np.cos(rectangles[:, 4]), np.sin(rectangles[:, 4])
+    outside_x = np.maximum(np.abs(across * cosine + along * sine) - rectangles[:, 2] / 2, 0.0)
+    outside_y = np.maximum(np.abs(along * cosine - across * sine) - rectangles[:, 3] / 2, 0.0)
+    return np.asarray(np.hypot(outside_x, outside_y))
 
 
 def nearest_rectangle(points: np.ndarray, rectangles: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ Cohen, Uras and Koenig (Feasibility Study: Using Highways for Bounded-Suboptimal
 2015; with others, Improved Solvers for Bounded-Suboptimal Multi-Agent Path Finding, IJCAI 2016): odd columns run
 north, odd rows run east, so two lanes side by side keep right. Going against one is allowed and weighs three times
 its length, as do the links to approach points, lest they serve as a way round the streets.
+
+A plan with a drawn graph has no lattice: its ways are the drawn ones (drawn_graph.py), one way where they are.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from policy_core.config import ConfigError
+from sim.warehouse.drawn_graph import drawn_graph
 from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.rectangles import (
     PALLET_SIDE,
+    area_rectangles,
     box_rectangles,
+    distance_to_each,
     nearest_rectangle,
     place_rectangles,
     segments_clear,
@@ -35,8 +40,11 @@ LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it
 MOST_NEIGHBOURS = 8  # edges of one node
 LINKS_PER_PLACE = 4
 CLEARANCE_CELL = 0.1  # m
+TILE = 64  # cells of a clearance grid that are made at a time
 SAME_POINT = 0.01  # m: an approach point this near a lattice node is that node
 CLOSEST_PLACES = 1.0  # m between the centres of two places
+MOST_NODES = 6000  # a table of all pairs takes 8 bytes a pair (288 MB), and five times that while it is made
+MOST_CELLS = 5_000_000  # of the clearance grids: 50,000 m2
 
 
 class Tables(NamedTuple):
@@ -63,7 +71,9 @@ class Tables(NamedTuple):
 class _Graph(NamedTuple):
     node: np.ndarray  # [V, 2] float64
     column: np.ndarray  # [V, 2] int64: lattice column and row; -1 for a node off the lattice
-    edge: np.ndarray  # [L, 2] int64: undirected, each once
+    edge: np.ndarray  # [L, 2] int64: each once
+    is_one_way: np.ndarray  # [L] bool: only from its first node to its second
+    speed: np.ndarray  # [L] float64 (m/s): limit that a drawn edge has of its own; inf without
     place_node: np.ndarray  # [P] int64
 
 
@@ -71,10 +81,10 @@ def build_tables(plan: FloorPlan) -> Tables:
     """Everything a world looks up about one plan.
 
     Raises:
-        ConfigError: places too close together, an approach that is not free, or places no route joins; by name.
+        ConfigError: places too close together, an approach that is not free, or places no route joins; by name. Or a
+            floor too large for tables of all pairs of nodes.
     """
-    _check_places(plan)
-    graph = _largest_part(plan, _graph(plan))
+    graph = _checked_graph(plan)
     distance, next_node = _ways(graph, plan)
     return Tables(
         place_type=np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8),
@@ -96,6 +106,20 @@ def build_tables(plan: FloorPlan) -> Tables:
     )
 
 
+def check_routes(plan: FloorPlan) -> None:
+    """Raise what `build_tables` would, without the time and memory that its tables take."""
+    _checked_graph(plan)
+
+
+def _checked_graph(plan: FloorPlan) -> _Graph:
+    _check_size(plan)
+    _check_places(plan)
+    graph = _largest_part(plan, _graph(plan))
+    if len(graph.node) > MOST_NODES:
+        raise _too_many_nodes(plan, f"{len(graph.node)} route nodes")
+    return graph
+
+
 def unreached_places(plan: FloorPlan) -> list[str]:
     """Places that no route joins with most others, by name; empty for a sound plan."""
     return _apart(plan, _graph(plan))[1]
@@ -110,16 +134,31 @@ def free_nodes(plan: FloorPlan) -> np.ndarray:
 
 
 def clearance_grid(plan: FloorPlan, rectangles: np.ndarray) -> np.ndarray:
-    """Distance (m) from each cell centre to the nearest of the rectangles [B, 5], exact: [H, W] float32."""
+    """Distance (m) from each cell centre to the nearest of the rectangles [B, 5], exact: [H, W] float32.
+
+    Tile by tile: what is farther from a tile's middle than the nearest rectangle plus the tile's diagonal is not asked.
+    """
     columns, rows = (max(1, int(np.ceil(side / CLEARANCE_CELL - 1e-6))) for side in plan.size)
     x = plan.origin[0] + (np.arange(columns) + 0.5) * CLEARANCE_CELL
     y = plan.origin[1] + (np.arange(rows) + 0.5) * CLEARANCE_CELL
-    centre = np.stack(np.meshgrid(x, y), axis=-1)
-    return nearest_rectangle(centre, rectangles).astype(np.float32)
+    found = np.empty((rows, columns), dtype=np.float32)
+    for row in range(0, rows, TILE):
+        for column in range(0, columns, TILE):
+            centre = np.stack(np.meshgrid(x[column : column + TILE], y[row : row + TILE]), axis=-1)
+            middle = (centre[0, 0] + centre[-1, -1]) / 2
+            away = distance_to_each(middle, rectangles)
+            near = away <= away.min(initial=np.inf) + np.hypot(*(centre[-1, -1] - centre[0, 0])) + 1e-9
+            found[row : row + TILE, column : column + TILE] = nearest_rectangle(centre, rectangles[near])
+    return found
 
 
 def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
-    """The lattice edges in their preferred direction: start [L] and end [L] nodes."""
+    """Edges in their preferred (of a drawn graph: their only) direction: start [L] and end [L] nodes."""
+    if plan.graph is not None:
+        start, slot = np.nonzero(tables.neighbours >= 0)
+        end = tables.neighbours[start, slot]
+        alone = ~(tables.neighbours[end] == start[:, None]).any(axis=1)
+        return start[alone], end[alone]
     node = np.stack([tables.node_x, tables.node_y], axis=-1)
     column = (node - plan.origin) / plan.lattice - 0.5
     on_lattice = (np.abs(column - column.round()) * plan.lattice < SAME_POINT).all(axis=-1)
@@ -137,7 +176,7 @@ def approach_points(plan: FloorPlan) -> np.ndarray:
 
 def blocked_places(plan: FloorPlan) -> dict[str, str]:
     """Places a robot cannot use as drawn, each with the reason in words; empty for a sound plan."""
-    fixed = _fixed(plan)
+    fixed = np.concatenate([_fixed(plan), area_rectangles(plan.keepout)])
     pallets = place_rectangles(plan.places)
     approaches = approach_points(plan)
     faults: dict[str, str] = {}
@@ -151,6 +190,27 @@ def blocked_places(plan: FloorPlan) -> dict[str, str]:
         if not segments_clear(point, centre, others, PALLET_SIDE / 2)[0]:
             faults[place.name] = f"the {PALLET_SIDE} m wide way from its approach point to its centre is not free"
     return faults
+
+
+def _check_size(plan: FloorPlan) -> None:
+    """Refuse, before anything large is made, what tables cannot hold."""
+    cells = plan.size[0] * plan.size[1] / CLEARANCE_CELL**2
+    if cells > MOST_CELLS:
+        raise ConfigError(
+            f"floor plan '{plan.name}': {plan.size[0]:.0f} x {plan.size[1]:.0f} m are {cells / 1e6:.0f} million cells "
+            f"of {CLEARANCE_CELL} m; tables hold at most {MOST_CELLS / 1e6:g} million. Use a part of the floor "
+            f"(parley import-map --window), or a smaller cell."
+        )
+    nodes = int(plan.size[0] / plan.lattice) * int(plan.size[1] / plan.lattice)
+    if plan.graph is None and nodes > 4 * MOST_NODES:
+        raise _too_many_nodes(plan, f"{nodes} spots for route nodes")
+
+
+def _too_many_nodes(plan: FloorPlan, seen: str) -> ConfigError:
+    return ConfigError(
+        f"floor plan '{plan.name}': {seen}; a table of all pairs holds at most {MOST_NODES} nodes. Use a part of the "
+        f"floor (parley import-map --window), or a wider lattice than {plan.lattice} m."
+    )
 
 
 def _check_places(plan: FloorPlan) -> None:
@@ -186,8 +246,8 @@ def _fixed(plan: FloorPlan) -> np.ndarray:
 
 
 def _blocked(plan: FloorPlan) -> np.ndarray:
-    """All that routes keep clear of [B, 5]: what never moves, and every place, full or empty."""
-    return np.concatenate([_fixed(plan), place_rectangles(plan.places)])
+    """All that routes keep clear of [B, 5]: what never moves, keep-out areas, and every place, full or empty."""
+    return np.concatenate([_fixed(plan), area_rectangles(plan.keepout), place_rectangles(plan.places)])
 
 
 def _node_position(plan: FloorPlan, column: np.ndarray) -> np.ndarray:
@@ -197,7 +257,28 @@ def _node_position(plan: FloorPlan, column: np.ndarray) -> np.ndarray:
 
 def _graph(plan: FloorPlan) -> _Graph:
     blocked = _blocked(plan)
-    return _join_places(plan, blocked, *_lattice(plan, blocked))
+    if plan.graph is None:
+        node, column, edge = _lattice(plan, blocked)
+        return _join_places(plan, blocked, _all_ways(node, column, edge))
+    node, edge, is_one_way, speed = drawn_graph(plan.graph, plan.name, plan.lattice, MOST_NEIGHBOURS)
+    if len(node) > 4 * MOST_NODES:
+        raise _too_many_nodes(plan, f"{len(node)} route nodes along the drawn ways")
+    bad = edge[~segments_clear(node[edge[:, 0]], node[edge[:, 1]], blocked, ROBOT_RADIUS)]
+    if len(bad):
+        near = ", ".join(f"({x:.1f}, {y:.1f})" for x, y in node[bad[:6, 0]])
+        raise ConfigError(
+            f"floor plan '{plan.name}': {len(bad)} piece(s) of the drawn ways pass closer than {ROBOT_RADIUS} m to a "
+            f"box, a place, a keep-out area or the edge of the floor, near {near}. Move the way or what stands there."
+        )
+    column = np.full((len(node), 2), -1)
+    none = np.zeros(0, dtype=np.int64)
+    return _join_places(plan, blocked, _Graph(node, column, edge, is_one_way, speed, none))
+
+
+def _all_ways(node: np.ndarray, column: np.ndarray, edge: np.ndarray) -> _Graph:
+    """A graph of two-way edges without limits; no place is joined yet."""
+    none = np.zeros(0, dtype=np.int64)
+    return _Graph(node, column, edge, np.zeros(len(edge), dtype=bool), np.full(len(edge), np.inf), none)
 
 
 def _lattice(plan: FloorPlan, blocked: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -210,10 +291,9 @@ def _lattice(plan: FloorPlan, blocked: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return node, column, edge[segments_clear(node[edge[:, 0]], node[edge[:, 1]], blocked, ROBOT_RADIUS)]
 
 
-def _join_places(
-    plan: FloorPlan, blocked: np.ndarray, node: np.ndarray, column: np.ndarray, edge: np.ndarray
-) -> _Graph:
-    """Add the approach points, each joined to its nearest free lattice nodes as long as those have room for an edge."""
+def _join_places(plan: FloorPlan, blocked: np.ndarray, graph: _Graph) -> _Graph:
+    """Add the approach points, each joined to its nearest free nodes as long as those have room for an edge."""
+    node, column, edge = graph.node, graph.column, graph.edge
     approaches = approach_points(plan)
     degree = np.bincount(edge.ravel(), minlength=len(node)).tolist() if len(edge) else [0] * len(node)
     place_node = np.zeros(len(plan.places), dtype=np.int64)
@@ -244,6 +324,8 @@ def _join_places(
         node=np.concatenate([node, np.array(extra).reshape(-1, 2)]),
         column=np.concatenate([column, np.full((len(extra), 2), -1)]),
         edge=np.concatenate([edge, np.array(links, dtype=np.int64).reshape(-1, 2)]),
+        is_one_way=np.concatenate([graph.is_one_way, np.zeros(len(links), dtype=bool)]),
+        speed=np.concatenate([graph.speed, np.full(len(links), np.inf)]),
         place_node=place_node,
     )
 
@@ -251,10 +333,11 @@ def _join_places(
 def _apart(plan: FloorPlan, graph: _Graph) -> tuple[np.ndarray, list[str]]:
     """Which nodes are in the part of the graph that holds most places: bool [V]; and the places outside it."""
     size = len(graph.node)
-    joined = csr_matrix((np.ones(len(graph.edge)), (graph.edge[:, 0], graph.edge[:, 1])), shape=(size, size))
-    _, part = connected_components(joined, directed=False)
+    start, end, _ = _directed(graph)
+    joined = csr_matrix((np.ones(len(start)), (start, end)), shape=(size, size))
+    _, part = connected_components(joined, directed=True, connection="strong")  # there and back again
     of_place = part[graph.place_node]
-    main = np.bincount(of_place).argmax()
+    main = np.bincount(of_place).argmax() if len(of_place) else np.bincount(part).argmax()
     return part == main, [place.name for place, where in zip(plan.places, of_place, strict=True) if where != main]
 
 
@@ -272,20 +355,33 @@ def _largest_part(plan: FloorPlan, graph: _Graph) -> _Graph:
             f"widen the way, move the places, or try a smaller lattice than {plan.lattice} m."
         )
     new_index = np.cumsum(keep) - 1
-    edge = graph.edge[keep[graph.edge[:, 0]]]
-    return _Graph(graph.node[keep], graph.column[keep], new_index[edge], new_index[graph.place_node])
+    kept = keep[graph.edge].all(axis=1)
+    edge = new_index[graph.edge[kept]]
+    place_node = new_index[graph.place_node]
+    return _Graph(graph.node[keep], graph.column[keep], edge, graph.is_one_way[kept], graph.speed[kept], place_node)
+
+
+def _directed(graph: _Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every edge in each direction it may be used: start [D], end [D] and speed limit [D] (m/s)."""
+    back = ~graph.is_one_way
+    start, end = np.concatenate([graph.edge, graph.edge[back, ::-1]]).T
+    return start, end, np.concatenate([graph.speed, graph.speed[back]])
 
 
 def _ways(graph: _Graph, plan: FloorPlan) -> tuple[np.ndarray, np.ndarray]:
     """True metres [V, V] and next node [V, V] of the ways that respect the one-way streets and room to turn best."""
     size = len(graph.node)
-    start, end = np.concatenate([graph.edge, graph.edge[:, ::-1]]).T
+    start, end, speed = _directed(graph)
     metres = np.hypot(*(graph.node[end] - graph.node[start]).T)
     weight = np.where(_direction(graph.column[start], graph.column[end]) <= 0, AGAINST_THE_WAY, 1.0) * metres
     is_tight = (nearest_rectangle(graph.node, _fixed(plan)) < TURNING_RADIUS) & (graph.column[:, 0] >= 0)
     weight *= np.where(is_tight[start] | is_tight[end], TIGHT, 1.0)
+    for area in plan.slow:
+        inside = nearest_rectangle((graph.node[start] + graph.node[end]) / 2, area_rectangles([area])) == 0
+        speed[inside] = np.minimum(speed[inside], area.speed)
+    weight *= np.maximum(plan.full_speed / speed, 1.0)
     backwards = csr_matrix((weight, (end, start)), shape=(size, size))
-    _, before = dijkstra(backwards, directed=True, return_predecessors=True)
+    before = dijkstra(backwards, directed=True, return_predecessors=True)[1]
     here = np.arange(size)
     next_node = before.T.copy()  # [from, to]: on the way back from `to`, the node before `from`
     next_node[here, here] = here
@@ -312,8 +408,10 @@ def _direction(column: np.ndarray, to_column: np.ndarray) -> np.ndarray:
 def _neighbours(graph: _Graph) -> np.ndarray:
     table = np.full((len(graph.node), MOST_NEIGHBOURS), -1, dtype=np.int32)
     used = np.zeros(len(graph.node), dtype=np.int64)
-    for one, other in graph.edge:
-        table[one, used[one]], table[other, used[other]] = other, one
+    for one, other, is_one_way in zip(*graph.edge.T, graph.is_one_way, strict=True):
+        table[one, used[one]] = other
         used[one] += 1
-        used[other] += 1
+        if not is_one_way:
+            table[other, used[other]] = one
+            used[other] += 1
     return table

@@ -23,15 +23,21 @@ class Floor(NamedTuple):
     """The floor's part of a map on a grid of its own, row 0 the lowest; frame grid has its origin in that corner."""
 
     solid: np.ndarray  # [H, W] bool: all that is not floor
-    part: np.ndarray  # [H, W] int32: 0 floor, 1 the outside with its walls, 2.. obstacles that stand free
     cell: float  # m
     corner: tuple[float, float]  # m: cell (0, 0)'s corner in the grid of the whole map
     frame: tuple[float, float, float]  # x, y (m) and yaw (rad) of the whole map's corner in map
     boxes: tuple[Box, ...]  # in frame grid
+    forbidden: np.ndarray  # [H, W] bool: not floor because a keep-out mask says so, although nothing stands there
 
 
-def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Floor:
+def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings, keepout: np.ndarray | None = None) -> Floor:
     """The largest connected free area with its surroundings, and boxes for all that bounds it.
+
+    Args:
+        grid: the map.
+        source: its name, for errors.
+        settings: config/import.yaml.
+        keepout: cells of the map [H, W] bool that are no floor, but that no box stands for.
 
     Raises:
         ConfigError: no free cell, no area a robot fits in, or a floor beyond the limit.
@@ -52,9 +58,12 @@ def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Fl
     cell = settings.cell
     while True:
         free, step = _resampled(cut, grid.resolution, cell)
-        solid, margin = _usable(free, step, settings, source)
-        part = _parts(solid)
-        boxes = _boxes(solid, part, step, settings)
+        standing, margin = _usable(free, step, settings, source)
+        boxes = _boxes(standing, _parts(standing), step, settings)
+        solid = standing
+        if keepout is not None:
+            allowed, _ = _resampled(cut & ~keepout[rows, columns], grid.resolution, cell)
+            solid, _ = _usable(allowed, step, settings, f"{source} with its keep-out mask")
         if len(boxes) <= settings.most_boxes:
             break
         cell *= 1.5
@@ -64,7 +73,7 @@ def find_floor(grid: OccupancyGrid, source: str, settings: ImportSettings) -> Fl
                 f"(now {settings.most_boxes}) in config/import.yaml."
             )
     corner = (corner[0] - margin * step, corner[1] - margin * step)
-    return Floor(solid, part, step, corner, grid.origin, tuple(boxes))
+    return Floor(solid, step, corner, grid.origin, tuple(boxes), solid & ~standing)
 
 
 def _extent_of_largest(cells: np.ndarray) -> tuple[slice, slice]:

@@ -9,35 +9,46 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from policy_core.config import ConfigError
-from sim.warehouse.floorplan import PLACE_TYPES, Box, FloorPlan, Place
+from sim.warehouse.floorplan import PLACE_TYPES, Area, Box, FloorPlan, Place, SlowArea
 from sim.warehouse.maps.candidates import find_candidates
 from sim.warehouse.maps.choice import choose_places
 from sim.warehouse.maps.floor import HEIGHT, Floor, find_floor
+from sim.warehouse.maps.imported import Choices
 from sim.warehouse.maps.lattice import lay_routes
+from sim.warehouse.maps.masks import keepout_areas, keepout_cells, slow_areas
 from sim.warehouse.maps.occupancy import OccupancyGrid, read_map
 from sim.warehouse.maps.settings import ImportSettings
 from sim.warehouse.maps.traffic import crowding
 from sim.warehouse.routes import ROBOT_RADIUS, build_tables
 
 A_SLOT = 0.05  # crowding that one slot more is worth, up to few_slots
+Thing = TypeVar("Thing", Box, Place, Area, SlowArea)
 
 
-def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
+def import_map_server(path: Path, settings: ImportSettings, choices: Choices | None = None) -> FloorPlan:
     """Turn a map_server YAML with its image into a floor plan whose places are all mutually reachable.
 
     Many hands on one floor get into each other's way, so several ways to use it are compared by their `crowding`. A
     floor with room for few slots is also tried with fewer docks, closer together (`tight` in config/import.yaml).
+    A keep-out mask takes floor away from ways and places; a speed mask becomes the plan's slow areas.
 
     Raises:
-        ConfigError: the map cannot be read, or there is no room in it for a fleet; in words.
+        ConfigError: the map or a mask cannot be read, or there is no room in it for a fleet; in words.
     """
     grid = read_map(path, settings)
-    floor = find_floor(grid, str(path), settings)
+    choices = choices or Choices()
+    keepout = None if choices.keepout is None else keepout_cells(choices.keepout, grid, settings)
+    floor = find_floor(grid, str(path), settings, keepout)
+    full_speed = FloorPlan.model_fields["full_speed"].default if choices.full_speed is None else choices.full_speed
+    slow = [] if choices.speed is None else slow_areas(choices.speed, floor, settings, full_speed)
+    extras = {"keepout": _moved(floor, keepout_areas(floor)), "slow": _moved(floor, slow), "full_speed": full_speed}
     best: FloorPlan | None = None
     least = np.inf
     fault: ConfigError | None = None
@@ -46,7 +57,7 @@ def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
         for way_width, number in itertools.product(settings.ways, range(settings.tries)):
             try:
                 places = choose_places(floor, candidates, wishes, way_width, number)
-                plan = _furnished(path, grid, floor, places, wishes)
+                plan = _furnished(path, grid, floor, places, wishes, extras)
             except ConfigError as error:
                 fault = fault or error
                 continue
@@ -61,34 +72,38 @@ def import_map_server(path: Path, settings: ImportSettings) -> FloorPlan:
 
 
 def _furnished(
-    path: Path, grid: OccupancyGrid, floor: Floor, spots: list[Place], settings: ImportSettings
+    path: Path,
+    grid: OccupancyGrid,
+    floor: Floor,
+    spots: list[Place],
+    settings: ImportSettings,
+    extras: dict[str, Any],
 ) -> FloorPlan:
-    boxes, places = _in_map(floor, spots)
+    boxes, places = _moved(floor, floor.boxes), _moved(floor, spots)
     _check_count(path, places, settings, "found")
-    plan, dropped = lay_routes(_plan(path, floor, boxes, places, settings), settings.lattices)
+    bare = _plan(path, floor, boxes, places, settings).model_copy(update=extras)
+    plan, dropped = lay_routes(bare, settings.lattices)
     _check_count(path, plan.places, settings, "reachable")
     plan = plan.model_copy(update={"places": _renumbered(plan.places)})
     return plan.model_copy(update={"assumptions": _assumptions(plan, grid, floor, dropped, settings)})
 
 
-def _in_map(floor: Floor, places: list[Place]) -> tuple[tuple[Box, ...], tuple[Place, ...]]:
-    """Boxes and places in frame map: the plan's grid may lie turned in it."""
+def _moved(floor: Floor, things: Iterable[Thing]) -> tuple[Thing, ...]:
+    """Boxes, places or areas in frame map: the plan's grid may lie turned in it."""
     x0, y0, yaw = floor.frame
     cosine, sine = np.cos(yaw), np.sin(yaw)
 
-    def moved(thing: Box | Place) -> dict[str, float]:
+    done = []
+    for thing in things:
         x, y = thing.x + floor.corner[0], thing.y + floor.corner[1]
         turned = (thing.yaw + yaw + np.pi) % (2 * np.pi) - np.pi
-        return {
+        at = {
             "x": round(float(x0 + cosine * x - sine * y), 3),
             "y": round(float(y0 + sine * x + cosine * y), 3),
             "yaw": round(float(turned), 6),
         }
-
-    return (
-        tuple(box.model_copy(update=moved(box)) for box in floor.boxes),
-        tuple(place.model_copy(update=moved(place)) for place in places),
-    )
+        done.append(thing.model_copy(update=at))
+    return tuple(done)
 
 
 def _plan(
@@ -174,4 +189,15 @@ def _assumptions(
         )
     if any(abs(np.sin(2 * (box.yaw - floor.frame[2]))) > 0.1 for box in plan.boxes):
         said.append("no pallets are placed at obstacles that stand at an angle to the walls' grid")
+    if plan.keepout:
+        area = float(floor.forbidden.sum()) * floor.cell**2
+        said.append(
+            f"{area:.0f} m2 are kept out of, or cut off by what is: ways and places keep clear; no laser sees them"
+        )
+    if plan.slow:
+        speeds = ", ".join(f"{speed:g}" for speed in sorted({area.speed for area in plan.slow}))
+        said.append(
+            f"{len(plan.slow)} areas limit the speed to {speeds} m/s (full speed {plan.full_speed:g} m/s): routes "
+            f"count the longer time; robots do not slow down there yet"
+        )
     return tuple(said)

@@ -7,6 +7,7 @@ pixels as unknown; raw takes 0 to 100 as percent occupied and all else as unknow
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Bound
 
-from policy_core.config import ConfigError, parse_settings, read_yaml
+from policy_core.config import ConfigError, parse_settings
+from sim.warehouse.maps.files import read_small_yaml
 from sim.warehouse.maps.settings import ImportSettings
 
 FARTHEST = 1e5  # m; beyond it floats no longer tell millimetres
@@ -50,7 +52,31 @@ def read_map(path: Path, settings: ImportSettings) -> OccupancyGrid:
     Raises:
         ConfigError: bad YAML, no image, not an image, an image over the limit, or an origin that is not finite.
     """
-    header = parse_settings(MapHeader, read_yaml(path), source=str(path))
+    header, level, opacity = _load(path, settings)
+    free, occupied = _states(level, opacity, header, settings.scale_occupied)
+    return OccupancyGrid(free[::-1], occupied[::-1], header.resolution, header.origin)
+
+
+def read_values(path: Path, settings: ImportSettings) -> tuple[np.ndarray, float, tuple[float, float, float]]:
+    """A mask's values [H, W] float, 0 to 100, NaN where unknown, row 0 the lowest; its resolution (m) and origin.
+
+    Raises:
+        ConfigError: as read_map.
+    """
+    header, level, opacity = _load(path, settings)
+    if header.mode == "raw":
+        values = np.where(level <= 100, level, np.nan)
+    elif header.mode == "scale":
+        values = np.where(opacity >= 1.0, np.round(_scaled(level, header) * 100), np.nan)
+    else:
+        free, occupied = _states(level, opacity, header, settings.scale_occupied)
+        values = np.where(occupied, 100.0, np.where(free, 0.0, np.nan))
+    return values[::-1], header.resolution, header.origin
+
+
+def _load(path: Path, settings: ImportSettings) -> tuple[MapHeader, np.ndarray, np.ndarray]:
+    """The header, and its image's brightness and opacity [H, W] with row 0 on top."""
+    header = parse_settings(MapHeader, read_small_yaml(path), source=str(path))
     if not (np.abs(header.origin) <= FARTHEST).all():
         raise ConfigError(
             f"{path}: origin {list(header.origin)}; wanted [x, y, yaw] in metres and radians, within {FARTHEST:g}."
@@ -59,9 +85,7 @@ def read_map(path: Path, settings: ImportSettings) -> OccupancyGrid:
         raise ConfigError(
             f"{path}: free_thresh {header.free_thresh} is above occupied_thresh {header.occupied_thresh}; swap them."
         )
-    level, opacity = _read_image(path.parent / header.image, path, settings.largest_image)
-    free, occupied = _states(level, opacity, header, settings.scale_occupied)
-    return OccupancyGrid(free[::-1], occupied[::-1], header.resolution, header.origin)
+    return header, *_read_image(path.parent / header.image, path, settings.largest_image)
 
 
 def _read_image(file: Path, named_in: Path, largest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +99,8 @@ def _read_image(file: Path, named_in: Path, largest: int) -> tuple[np.ndarray, n
             f"{named_in}: names the image {file.name}, which is not at {file}. Put it there or fix `image`."
         )
     try:
-        with Image.open(file) as image:
+        with warnings.catch_warnings(), Image.open(file) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
             width, height = image.size
             if width * height > largest:
                 raise ConfigError(
@@ -88,6 +113,11 @@ def _read_image(file: Path, named_in: Path, largest: int) -> tuple[np.ndarray, n
             mode = image.mode
     except ConfigError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ConfigError(
+            f"{file}: {error}; the limit here is {largest / 1e6:g} megapixels. Crop or shrink the map (and adapt "
+            f"`resolution`)."
+        ) from None
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
         raise ConfigError(f"{file}: is not a readable PGM or PNG image ({error}).") from None
     if pixels.ndim == 2:
@@ -110,7 +140,12 @@ def _states(
     if header.mode == "trinary":
         occupied = share >= header.occupied_thresh
         return ~occupied & (share <= header.free_thresh), occupied
-    span = max(header.occupied_thresh - header.free_thresh, 1e-9)
-    scaled = np.clip((share - header.free_thresh) / span, 0.0, 1.0)
-    known = opacity >= 1.0
+    scaled, known = _scaled(level, header), opacity >= 1.0
     return known & (scaled < scale_occupied), known & (scaled >= scale_occupied)
+
+
+def _scaled(level: np.ndarray, header: MapHeader) -> np.ndarray:
+    """How far between the two thresholds each pixel lies [H, W], 0 to 1."""
+    share = (level if header.negate else 255.0 - level) / 255.0
+    span = max(header.occupied_thresh - header.free_thresh, 1e-9)
+    return np.asarray(np.clip((share - header.free_thresh) / span, 0.0, 1.0))

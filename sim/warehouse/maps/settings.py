@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field as Bound
 from pydantic import model_validator
@@ -21,9 +21,37 @@ class Wanted(Settings):
     least: int = Bound(ge=1)  # in all groups together
 
 
+class CellSettings(Settings):
+    """Of grids whose cells are as large as a robot: MovingAI, League of Robot Runners, RWARE."""
+
+    side: float = Bound(ge=1.1, le=3.0)  # m
+    most_cells: int = Bound(ge=1)
+    most_slots: int = Bound(ge=1, le=5000)
+
+
+class SpeedMask(Settings):
+    """What a value v of a speed mask (0 to 100) means: a limit of base + multiplier * v, as in Nav2's speed filter."""
+
+    kind: Literal["percent", "absolute"]  # of full speed, or m/s
+    base: float
+    multiplier: float
+
+
+class GraphSettings(Settings):
+    """Of drawn route graphs: VDMA LIF, openTCS, GeoJSON."""
+
+    spacing: float = Bound(ge=0.4, le=3.0)  # m between route nodes along the drawn ways
+    margin: float = Bound(ge=0.6, le=100)  # m of floor around everything drawn
+    names: dict[PlaceType, tuple[str, ...]]
+
+
 class ImportSettings(Settings):
     """config/import.yaml; lengths in metres."""
 
+    largest_file: int = Bound(ge=1)  # bytes
+    cells: CellSettings
+    speed_mask: SpeedMask
+    graph: GraphSettings
     largest_image: int = Bound(ge=1)  # pixels
     largest_floor: float = Bound(gt=0)  # m2
     scale_occupied: float = Bound(gt=0, le=1)

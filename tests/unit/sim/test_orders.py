@@ -168,6 +168,19 @@ def test_rows_that_are_no_goods_are_counted_by_reason_and_line(tmp_path: Path) -
     ]
 
 
+def test_a_file_without_goods_names_the_first_line_of_each_reason(tmp_path: Path) -> None:
+    path = csv_file(
+        tmp_path, sold("C1", "22423", -1), sold("C2", "22423", -1), sold("3", "POST", 1), sold("4", "1", "x")
+    )
+    with pytest.raises(ConfigError, match="not one usable") as refused:
+        read_rows(path)
+    assert str(refused.value).splitlines()[1:] == [
+        "  day.csv, line 2: C1 (cancellation)",
+        "  day.csv, line 4: POST (not an article)",
+        "  day.csv, line 5: Quantity is 'x', wanted a whole number",
+    ]
+
+
 def test_a_replay_compresses_arrivals_but_not_the_time_to_deliver(tmp_path: Path) -> None:
     path = csv_file(
         tmp_path,

@@ -85,19 +85,24 @@ def in_folder(options: RunOptions, run_dir: Path) -> RunOptions:
 
 
 def read_plan(map_file: Path | None) -> FloorPlan:
-    """Our own floor plan, one that was given, or a map_server map imported as one.
+    """Our own floor plan, one that was given, or a map of any format we know imported as one.
 
     Raises:
-        ConfigError: no such file, not a plan or map, or no room in it for a fleet.
+        ConfigError: no such file, not a plan or map, or no fleet can work in it.
     """
     path = map_file or home() / "config" / "floorplans" / "small_dc.yaml"
-    content = read_yaml(path)
-    if isinstance(content, dict) and "image" in content:
-        from sim.warehouse.maps.map_server import import_map_server
-        from sim.warehouse.maps.settings import read_import_settings
+    if path.suffix.lower() in (".yaml", ".yml"):
+        content = read_yaml(path)
+        if not (isinstance(content, dict) and "image" in content):
+            return read_floorplan(path)
+    from sim.warehouse.maps.formats import import_map
+    from sim.warehouse.maps.imported import Choices
+    from sim.warehouse.maps.settings import read_import_settings
 
-        return import_map_server(path, read_import_settings(home() / "config" / "import.yaml"))
-    return read_floorplan(path)
+    found = import_map(path, read_import_settings(home() / "config" / "import.yaml"), Choices())
+    if found.hindrance:
+        raise ConfigError(f"{path}: {found.hindrance}.")
+    return found.plan
 
 
 def checked_policy(policy: str | None) -> str:

@@ -22,7 +22,7 @@ COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "eval": ("evaluate", "Measure policies in the batched world over several seeds."),
     "export": ("bundle", "Turn a checkpoint into a policy bundle."),
     "verify": ("bundle", "Check a policy bundle: digests, contract, protocol."),
-    "import-map": ("maps", "Turn a map_server map into a floor plan."),
+    "import-map": ("maps", "Turn a map of any known format into a floor plan."),
     "data": ("data", "List public data sets Parley knows, find or download them."),
     "fit-orders": ("data", "Fit the order generator to real order lines."),
     "doctor": ("doctor", "Check this machine and say what to mend."),
