@@ -145,7 +145,7 @@ def build_workspace(sourced: str | None) -> None:
     for name in ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
         others = [path for path in environment.get(name, "").split(os.pathsep) if path and Path(path) != VENV]
         environment[name] = os.pathsep.join([str(VENV), *others])
-    folders = ["src", "compat"] if _lacks_tf2_msgs(sourced) else ["src"]
+    folders = ["src", *(f"compat/{name}" for name in _missing_packages(sourced))]
     colcon = [
         *("colcon", "--log-base", "log", "build", "--base-paths", *folders, "--merge-install", "--symlink-install"),
         *("--install-base", str(VENV), "--build-base", "build", "--event-handlers", "console_cohesion-"),
@@ -190,13 +190,16 @@ def compile_kernels() -> None:
     _write(stamp, state)
 
 
-def _lacks_tf2_msgs(sourced: str | None) -> bool:
-    """Whether no ROS 2 here brings tf2_msgs, so that ours of ros2_ws/compat is wanted."""
-    if (WORKSPACE / "build" / "tf2_msgs").exists():
-        return True
-    prefixes = [str(VENV), *(sourced or "").split(os.pathsep)]
-    marker = Path("share") / "ament_index" / "resource_index" / "packages" / "tf2_msgs"
-    return not any((Path(prefix) / marker).exists() for prefix in prefixes if prefix)
+def _missing_packages(sourced: str | None) -> list[str]:
+    """The message packages that no ROS 2 here brings, so that ours of ros2_ws/compat are wanted."""
+    prefixes = [VENV, *(Path(prefix) for prefix in (sourced or "").split(os.pathsep) if prefix)]
+    index = Path("share") / "ament_index" / "resource_index" / "packages"
+    missing = []
+    for name in sorted(path.parent.name for path in (WORKSPACE / "compat").glob("*/package.xml")):
+        is_ours = (WORKSPACE / "build" / name).exists()  # what stands in .venv was built here
+        if is_ours or not any((prefix / index / name).exists() for prefix in prefixes):
+            missing.append(name)
+    return missing
 
 
 def _workspace_inputs() -> list[Path]:

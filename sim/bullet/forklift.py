@@ -166,6 +166,22 @@ class Forklift:
         """Set the parking brake."""
         _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_SLEEP)
 
+    def place(self, x: float, y: float, yaw: float, v: float, w: float) -> None:
+        """Put the robot elsewhere at once, moving at v (m/s) and w (rad/s); its command holds on from there."""
+        behind, (cos, sin) = self._limits.balance, (math.cos(yaw), math.sin(yaw))
+        (_, _, z), _ = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._client)
+        there, turn = (x + behind * cos, y + behind * sin, z), pybullet.getQuaternionFromEuler((0.0, 0.0, yaw))
+        pybullet.resetBasePositionAndOrientation(self.body, there, turn, physicsClientId=self._client)
+        moving = (v * cos - w * behind * sin, v * sin + w * behind * cos, 0.0)
+        pybullet.resetBaseVelocity(self.body, moving, (0.0, 0.0, w), physicsClientId=self._client)
+        self._ramped, self._trim, self._driven = (v, w), (0.0, 0.0), None
+        for wheel, speed in zip((LEFT, RIGHT), self._wheel_speeds(), strict=True):
+            pybullet.resetJointState(
+                self.body, wheel, self.joints.positions[wheel], speed, physicsClientId=self._client
+            )
+        self._wake()
+        self.pose = Pose(x, y, yaw, v, w)
+
     def load_look(self, client: int) -> int:
         """Load the body again into a Bullet client that only draws; returns its number there."""
         return self._load_urdf(client, pybullet.URDF_IGNORE_COLLISION_SHAPES)

@@ -15,6 +15,7 @@ from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
 from sim.bullet.laser import FleetLaser
 from sim.bullet.pallets import PalletPose, Pallets
+from sim.bullet.staging import Staging
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.colours import robot_colour
 from sim.warehouse.floorplan import FloorPlan
@@ -27,6 +28,9 @@ class BulletWorld:
 
     Tines lift pallets by contact, so a load can be missed, pushed off, or be too heavy; what keeps it on the tines
     is said in `sim.bullet.carrying`. The same seed and the same calls give the same poses, bit for bit.
+
+    Attributes:
+        staging: for who reaches into the world from outside: boxes, and bodies that are moved at once.
 
     Args:
         plan: what stands on the floor.
@@ -80,6 +84,7 @@ class BulletWorld:
         self._pallets = Pallets(self._client, bodies.pallet)
         self._carrying = Carrying(self._client, bodies, self._pallets, names)
         self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
+        self.staging = Staging(self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names)
 
     @property
     def robots(self) -> tuple[str, ...]:

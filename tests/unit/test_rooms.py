@@ -18,6 +18,7 @@ FLOORS = (  # of the workspace, lowest first; a package imports only from floors
 ROS_ROOMS = ("parley_agents", "parley_bringup", "parley_policy_server", "parley_sim", "parley_tasks")
 MESSAGES = ("parley_msgs", "lifecycle_msgs", "diagnostic_msgs", "geometry_msgs", "nav_msgs", "sensor_msgs", "std_msgs")
 MESSAGES += ("rosgraph_msgs", "std_srvs", "tf2_msgs", "visualization_msgs", "rcl_interfaces", "builtin_interfaces")
+MESSAGES += ("simulation_interfaces",)
 ROS = ("rclpy", "launch", "launch_ros", "ament_index_python", *MESSAGES)
 SIM_MAY = ("policy_core.config", "policy_core.contract", "policy_core.environment", "policy_core.serving.policy")
 # Files that turn ROS messages into plain facts and back; everything else works on plain facts.

@@ -38,3 +38,19 @@ def test_the_wheels_build_files_get_this_machines_headers() -> None:
     text = f"a;{builder}/include/python3.10;{builder}/lib/python3.10/site-packages/numpy/core/include;b"
     assert mend(text, "/here/python", "/here/numpy") == "a;/here/python;/here/numpy;b"
     assert mend("/usr/include/python3.10", "/here/python", "/here/numpy") == "/usr/include/python3.10"
+
+
+def test_only_message_packages_that_no_ros_brings_are_built(tmp_path: Path) -> None:
+    missing = runpy.run_path(str(SETUP / "prepare.py"))["_missing_packages"]
+    facts = missing.__globals__
+    facts["VENV"], facts["WORKSPACE"] = tmp_path / "venv", tmp_path / "ros2_ws"
+    for name in ("simulation_interfaces", "tf2_msgs"):
+        (tmp_path / "ros2_ws" / "compat" / name).mkdir(parents=True)
+        (tmp_path / "ros2_ws" / "compat" / name / "package.xml").touch()
+    assert missing(None) == ["simulation_interfaces", "tf2_msgs"]
+    brought = tmp_path / "jazzy" / "share" / "ament_index" / "resource_index" / "packages"
+    brought.mkdir(parents=True)
+    (brought / "tf2_msgs").touch()
+    assert missing(f"/nowhere{os.pathsep}{tmp_path / 'jazzy'}") == ["simulation_interfaces"]
+    (tmp_path / "ros2_ws" / "build" / "tf2_msgs").mkdir(parents=True)  # built here before: it stays ours
+    assert missing(str(tmp_path / "jazzy")) == ["simulation_interfaces", "tf2_msgs"]

@@ -3,6 +3,7 @@
 import pytest
 
 from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
+from sim.bullet.boxes import BoxSize
 from tests.support.bullet_hall import HALL, REACH, hall, run
 
 SLOT = 1  # index of the one slot, at (9, 5)
@@ -51,3 +52,17 @@ def test_a_place_or_carrier_that_does_not_exist_is_told(pallet):
     world = hall()
     assert len(LedgerBodies(world, HALL, REACH).match([pallet])) == 1
     assert world.pallets == ()
+
+
+def test_what_somebody_else_put_there_is_left_alone_and_waited_for():
+    world = hall()
+    bodies = LedgerBodies(world, HALL, REACH)
+    world.add_pallet(-1, 12.0, 5.0, 0.0, 0)
+    world.staging.add_box("pillar", BoxSize(0.4, 0.4, 2.0, 0.0), 9.3, 5.0, 0.0)
+    assert "cannot appear" in bodies.match([LedgerPallet(1, 0, SLOT, "")])[0]
+    assert world.pallets == (-1,)
+    world.staging.remove_box("pillar")
+    bodies.match([LedgerPallet(1, 0, SLOT, "")])
+    assert world.pallets == (-1, 1)
+    bodies.match([])
+    assert world.pallets == (-1,)

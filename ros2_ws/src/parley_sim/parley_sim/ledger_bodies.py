@@ -26,6 +26,8 @@ class LedgerPallet(NamedTuple):
 class LedgerBodies:
     """Adds and removes bodies; never moves one, for physics alone says where a pallet is.
 
+    Pallets that somebody else has put into the world have ids below 0, and are left alone.
+
     Args:
         world: where the bodies are.
         plan: whose places the ledger speaks of.
@@ -42,7 +44,7 @@ class LedgerBodies:
         """Make the world hold exactly these pallets; returns what is odd, in words, each oddity once."""
         words: list[str] = []
         listed = {pallet.id for pallet in ledger}
-        for gone in set(self._world.pallets) - listed:
+        for gone in {pallet for pallet in self._world.pallets if pallet >= 0} - listed:
             self._world.remove_pallet(gone)
             self._told -= {told for told in self._told if told[0] == gone}
         there = set(self._world.pallets)
@@ -65,6 +67,7 @@ class LedgerBodies:
         others = [self._world.pallet_pose(other)[:2] for other in self._world.pallets]
         robots = [self._world.pose(name)[:2] for name in self._world.robots if name != pallet.carrier]
         is_taken = any(math.dist((x, y), other) < FREE for other in others)
+        is_taken |= self._world.staging.box_at(x, y, yaw)
         if is_taken or any(math.dist((x, y), robot) < ROBOT_CLEAR for robot in robots):
             self._say(pallet, "taken", f"cannot appear at ({x:.2f}, {y:.2f}) yet: something stands there", words)
             return

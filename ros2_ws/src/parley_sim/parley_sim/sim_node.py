@@ -7,7 +7,7 @@ when to step.
 
 Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot, and near misses),
 /diagnostics, and of every robot odom, scan and joint_states. Subscribes to every robot's cmd_vel and fork_command, to
-/tasks/jobs and to /tasks/pallets.
+/tasks/jobs and to /tasks/pallets. Answers the standard services of simulation_interfaces, /step_simulation and others.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from parley_agents.managed_node import ManagedNode, run
 from parley_msgs.msg import ForkCommand, JobBoard, PalletList
 from parley_sim.contact_log import ContactLog, NearMissLog
+from parley_sim.entities import Entities
 from parley_sim.film import Film
 from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
+from parley_sim.refusal import Refusal
+from parley_sim.run_control import RunControl
+from parley_sim.simulation_services_node import SimulationServices
 from parley_sim.step_gate import TASK_SERVER, StepGate
 from parley_sim.step_times import StepTimes
 from parley_sim.world_setup import WorldSetup, set_up_world
@@ -78,16 +82,14 @@ class WarehouseSim(ManagedNode):
         settings = self.run_settings
         self._setup = setup = set_up_world(settings, self.bodies_file)
         world, step = setup.world, setup.motion.step
-        self._step, self._period_ns, self._is_begun = 0, round(step * 1e9), False
+        self._period_ns, self._is_begun, self._was_held = round(step * 1e9), False, False
         self._last_step = round(settings.minutes * 60.0 / step) if settings.minutes else None
-        self._gate = StepGate(world.robots, setup.steps_per_tick, settings.clock == "lockstep")
         self._bodies = LedgerBodies(world, setup.plan, setup.motion.dock_reach)
         self._ledger: list[LedgerPallet] | None = None
-        self._missed = 0  # answers that did not come in time
-        self._contacts = ContactLog(world.robots)
-        self._near_misses = NearMissLog(len(world.robots))
-        self._times = StepTimes(step)
+        self._start_time()
         self._topics = WorldTopics(self, world, setup.bodies.laser, step, self)
+        self.control, self.entities = RunControl(), Entities(world)
+        self._simulation_services = SimulationServices(self, self)
         self._is_open = True
         self.get_logger().info(
             f"{setup.plan.name}: {len(setup.plan.boxes)} boxes, {len(setup.plan.places)} places, "
@@ -108,6 +110,16 @@ class WarehouseSim(ManagedNode):
             self.create_timer(REPORT_PERIOD, self._report, clock=steady),
         ]
         return TransitionCallbackReturn.SUCCESS
+
+    def _start_time(self) -> None:
+        """Begin at 0 s, with nothing counted."""
+        robots = self._setup.world.robots
+        self._step = 0
+        self._gate = StepGate(robots, self._setup.steps_per_tick, self.run_settings.clock == "lockstep")
+        self._missed = 0  # answers that did not come in time
+        self._contacts = ContactLog(robots)
+        self._near_misses = NearMissLog(len(robots))
+        self._times = StepTimes(self._setup.motion.step)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop time; the world stays as it is."""
@@ -156,6 +168,48 @@ class WarehouseSim(ManagedNode):
         nanoseconds = stamp.sec * 1_000_000_000 + stamp.nanosec
         return min(round(nanoseconds / self._period_ns), self._step) if nanoseconds else self._step
 
+    # --- what the services ask for
+
+    @property
+    def stamp(self) -> Time:
+        """Simulated time."""
+        seconds, nanoseconds = divmod(self._step * self._period_ns, 1_000_000_000)
+        return Time(sec=seconds, nanosec=nanoseconds)
+
+    @property
+    def is_still(self) -> str:
+        """Why time stands still whatever is asked of it; empty: it does not."""
+        if not self._is_active:
+            return f"{self.get_fully_qualified_name()} is not active; activate it by its lifecycle"
+        return f"the run is over after {self.run_settings.minutes} simulated minutes" if self._is_over else ""
+
+    def reset(self, *, clock: bool, state: bool, spawned: bool) -> None:
+        """Go back to the start in some respects; what was spawned and stays stands where it began.
+
+        Raises:
+            Refusal: a fleet would not follow.
+        """
+        if (clock or state) and (self._ledger is not None or not self._gate.follows_wall_clock):
+            raise Refusal(
+                "RESULT_INCORRECT_STATE",
+                "a fleet is linked or still waited for, and its agents and ledger do not go back; start the run anew, "
+                "or reset only what was spawned (scope 4)",
+            )
+        self.control.give_up("the simulation was reset")
+        if spawned:
+            self.entities.despawn()
+        if state:
+            old, self._setup = self._setup, set_up_world(self.run_settings, self.bodies_file)
+            self._topics.show(self._setup.world)
+            self.entities.move_to(self._setup.world)
+            self._bodies = LedgerBodies(self._setup.world, self._setup.plan, self._setup.motion.dock_reach)
+            old.world.close()
+        if clock:
+            self._start_time()
+            self._gate.expire(0)  # nobody was there before, nobody is waited for now
+        if self._is_active and self._is_begun and (clock or state):
+            self._publish_state()
+
     # --- time
 
     def _look(self) -> None:
@@ -189,7 +243,7 @@ class WarehouseSim(ManagedNode):
 
     def _advance(self) -> None:
         """Step if everybody has answered, or where wall time rules, if it is time."""
-        if not (self._is_active and self._is_begun) or self._is_over:
+        if not (self._is_active and self._is_begun) or self._is_over or self._is_held():
             return
         by_clock = self._gate.follows_wall_clock
         if not by_clock and not self._gate.is_open(self._step):
@@ -204,6 +258,13 @@ class WarehouseSim(ManagedNode):
         self._times.waited(now - self._published)
         self._take_step()
 
+    def _is_held(self) -> bool:
+        """Whether time is paused; wall time that passes meanwhile is not made good."""
+        was_held, self._was_held = self._was_held, not self.control.may_step
+        if was_held and not self._was_held:
+            self._due = self._published = time.monotonic()
+        return self._was_held
+
     def _take_step(self) -> None:
         world = self._setup.world
         if self._step % self._setup.steps_per_tick == 0 and self._ledger is not None:
@@ -215,18 +276,21 @@ class WarehouseSim(ManagedNode):
             world.step()
         self._step += 1
         for contact in self._contacts.note(self._step, world.contacts()):
-            self.get_logger().info(f"{contact.robot} touches {contact.other} with {contact.force:.0f} N")
+            other = self.entities.label(contact.other)
+            self.get_logger().info(f"{contact.robot} touches {other} with {contact.force:.0f} N")
         self._near_misses.note(np.array([world.pose(robot)[:4] for robot in world.robots]))
         self._publish_state()
         if self._film is not None and self._step % max(1, round(self.camera_period * 1e9 / self._period_ns)) == 0:
             self._take_frame(self._film)
+        self.control.stepped()
+        if self._is_over:
+            self.control.give_up(self.is_still)
 
     # --- what goes out
 
     def _publish_state(self) -> None:
         """Publish everything of the time at hand; what others can work on meanwhile comes before the laser."""
-        seconds, nanoseconds = divmod(self._step * self._period_ns, 1_000_000_000)
-        stamp = Time(sec=seconds, nanosec=nanoseconds)
+        stamp = self.stamp
         with self._times.measure("publishing"):
             self._topics.publish_clock(stamp)
             self._topics.publish_robots(stamp)
@@ -243,7 +307,7 @@ class WarehouseSim(ManagedNode):
         waiting = self._gate.missing(self._step) if self._is_begun else ["agents to be linked"]
         self.tell(
             DiagnosticStatus.OK,
-            "run is over" if self._is_over else "running",
+            "run is over" if self._is_over else "running" if self.control.may_step else self.control.wish.value,
             simulated_s=f"{1e-9 * self._step * self._period_ns:.1f}",
             **self._times.report(self._step),
             waiting_for="" if self._is_over else ", ".join(waiting),
@@ -273,6 +337,8 @@ class WarehouseSim(ManagedNode):
 
     def _stop(self) -> None:
         self._is_active = False
+        if self._is_open:
+            self.control.give_up("the node was deactivated")
         while self._wall_timers:
             self.destroy_timer(self._wall_timers.pop())
 
@@ -282,6 +348,7 @@ class WarehouseSim(ManagedNode):
             self._film = None
         if self._is_open:
             self._is_open = False
+            self._simulation_services.close()
             self._topics.close()
             self._setup.world.close()
 

@@ -83,6 +83,10 @@ class WorldTopics:
         """Whether somebody listens to and commands every robot."""
         return all(topics.is_linked for topics in self._robots.values())
 
+    def show(self, world: BulletWorld) -> None:
+        """From now on show another world with the same robots."""
+        self._world = world
+
     def publish_clock(self, stamp: Time) -> None:
         """Tell the time."""
         self._clock_out.publish(Clock(clock=stamp))
