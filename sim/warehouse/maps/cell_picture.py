@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
-from sim.warehouse.floorplan_picture import PLACE_COLOURS, save_figure
+from sim.warehouse.colours import PLACE_COLOURS
+from sim.warehouse.floorplan_picture import save_figure
 
 COLOURS = ("#3b3f46", "#f7f6f2", "#bfe3dd")  # solid, free, marked
 STRONG = {"slot": "#2f6fb3", "outbound": "#1d9a4a", "inbound": "#e08a00"}  # pale ones are lost on small marks
