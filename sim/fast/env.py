@@ -16,17 +16,20 @@ import numpy as np
 
 from policy_core.contract import Contract, Kind, read_contract
 from policy_core.environment import KindObservation, Observations, Step
-from sim.fast.fleet import Board, Robots, observe_world, tick_worlds
+from sim.fast.fleet import NOISE, Board, Robots, count_the_living, observe_world, tick_worlds
+from sim.warehouse.bodies import Bodies, read_bodies
+from sim.warehouse.calendar import is_staffed
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
+from sim.warehouse.numbers import make_numbers
 from sim.warehouse.orders import OrderStream, generate, read_order_settings
 from sim.warehouse.routes import Tables, build_tables
-from sim.warehouse.settings import WarehouseSettings, read_warehouse
+from sim.warehouse.settings import BatteryNumbers, WarehouseSettings, read_warehouse
 from sim.warehouse.skill import SKILL_SIZE, new_skill, parked_pose
 from sim.warehouse.state import ABSENT, INSPECTION, NO_JOB, PARKING, SLOT, UNDECIDED, make_state, open_world
 from sim.warehouse.stations import middle_of
 
-STATE_SIZE = 14
+STATE_SIZE = 17
 ORDERS_HELD = 256  # orders one world can receive in an episode
 
 Streams = Callable[[np.random.Generator, float], OrderStream]
@@ -40,6 +43,7 @@ def make(
     warehouse: str = "config/warehouse.yaml",
     contract: str = "config/contract.yaml",
     orders: str = "config/orders.yaml",
+    bodies: str = "config/bodies.yaml",
     load: tuple[float, float] = (0.7, 1.3),
     stagger: bool = True,
 ) -> FastWarehouse:
@@ -64,6 +68,7 @@ def make(
         episode,
         build_tables(read_floorplan(floorplan)),
         read_warehouse(warehouse),
+        read_bodies(bodies),
         read_contract(contract),
         stream,
         np.asarray(settings.popularity, float),
@@ -81,6 +86,7 @@ class FastWarehouse:
         episode: float,
         tables: Tables,
         settings: WarehouseSettings,
+        bodies: Bodies,
         contract: Contract,
         streams: Streams,
         popularity: np.ndarray,
@@ -105,8 +111,10 @@ class FastWarehouse:
         self._popularity = popularity
         self._stagger = stagger
         self._homes = homes
-        self._rules = settings.rules()
         self._motion = settings.motion_numbers()
+        self._rules = settings.rules()
+        battery = settings.battery_numbers(bodies)
+        self.numbers = make_numbers(worlds, self._rules, self._motion, battery)
         self._weights = settings.reward_weights()
         self.state = make_state(worlds, tables, ORDERS_HELD)
         self.robots = Robots(
@@ -116,6 +124,13 @@ class FastWarehouse:
             pallet=np.full((worlds, forklifts), -1, np.int32),
             touching=np.zeros((worlds, forklifts), np.bool_),
             near=np.zeros((worlds, forklifts), np.bool_),
+            energy=np.zeros((worlds, forklifts)),
+            charging=np.zeros((worlds, forklifts), np.bool_),
+            alive=np.ones((worlds, forklifts), np.bool_),
+            heard=np.zeros((worlds, forklifts)),
+            down_at=np.full((worlds, forklifts), np.inf),
+            up_at=np.full((worlds, forklifts), np.inf),
+            noise=np.zeros((worlds, NOISE)),
         )
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
         self.boards = {name: _board(worlds, count, contract.kind(name)) for name, count in counts.items()}
@@ -146,8 +161,7 @@ class FastWarehouse:
             self.boards["quality"],
             np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64),
             self.tables,
-            self._rules,
-            self._motion,
+            self.numbers,
             self.contract.tick,
         )
         gained = (self.state.kpi - before) @ self._weights
@@ -190,7 +204,7 @@ class FastWarehouse:
         return self._observations()
 
     def _changing(self) -> list[tuple[str, np.ndarray]]:
-        groups: dict[str, Any] = {"state": self.state, "robots": self.robots, **self.boards}
+        groups: dict[str, Any] = {"state": self.state, "robots": self.robots, "numbers": self.numbers, **self.boards}
         named = [(f"{group}.{name}", array) for group, part in groups.items() for name, array in part._asdict().items()]
         return [*named, ("left", self._left), ("length", self._length)]
 
@@ -206,6 +220,8 @@ class FastWarehouse:
         self.robots.pallet[world] = -1
         self.robots.touching[world] = self.robots.near[world] = False
         self._left[world] = self._length[world] = self._ticks
+        self._draw_robots(world, rng)
+        count_the_living(self.state, world, self.robots)
         observe_world(
             self.state,
             world,
@@ -214,9 +230,22 @@ class FastWarehouse:
             self.boards["inventory"],
             self.boards["quality"],
             self.tables,
-            self._rules,
-            self._motion,
+            self.numbers,
         )
+
+    def _draw_robots(self, world: int, rng: np.random.Generator) -> None:
+        """Batteries and outages of one world's episode."""
+        robots, outages = self.robots, self.settings.outages
+        count = robots.pose.shape[1]
+        capacity = self.numbers.battery[world, BatteryNumbers._fields.index("capacity")]
+        robots.energy[world] = capacity * rng.uniform(*self.settings.battery.initial_share, count)
+        robots.charging[world] = False
+        robots.heard[world] = 0.0
+        robots.noise[world] = rng.normal(size=NOISE)
+        is_hit = rng.random(count) < outages.share
+        down_at, away = rng.uniform(*outages.after, count), rng.uniform(*(outages.back_after or (0.0, 0.0)), count)
+        robots.down_at[world] = np.where(is_hit, down_at, np.inf)
+        robots.up_at[world] = np.where(is_hit & (outages.back_after is not None), down_at + away, np.inf)
 
     def _observations(self) -> Observations:
         kinds = {
@@ -226,7 +255,8 @@ class FastWarehouse:
         fixed = np.broadcast_to(self._stations_at, (self.worlds, *self._stations_at.shape))
         position = np.concatenate([self.robots.pose[:, :, :3], fixed], axis=1).astype(np.float32)
         alive = np.ones((self.worlds, len(self.agents)), np.bool_)
-        return Observations(kinds, position, alive, self._brief())
+        alive[:, : self.robots.alive.shape[1]] = self.robots.alive
+        return Observations(kinds, np.nan_to_num(position), alive, self._brief())
 
     def _brief(self) -> np.ndarray:
         """The whole world in a few numbers [E, STATE_SIZE], for the critic."""
@@ -245,6 +275,9 @@ class FastWarehouse:
             *[((s.job_type == kind) & (s.job_phase == 0)).sum(1) / 10 for kind in range(NO_JOB + 1, 4)],
             (s.job_phase > 0).sum(1) / 4,
             (s.place_pallet >= 0).sum(1) / len(self.tables.place_type),
+            (self.robots.energy / self.numbers.battery[:, :1]).mean(1),
+            self.robots.alive.mean(1),
+            [is_staffed(s, world, self._rules) for world in range(self.worlds)],
         ]
         return np.stack(columns, axis=1).astype(np.float32)
 

@@ -73,6 +73,7 @@ def _decide(
     for _ in range(env.contract.rounds):
         spoken = messages.copy()
         is_heard = (distance <= reach) & (air.random((count, count)) >= loss) & (not is_silenced)
+        is_heard &= observations.alive[0][None, :] & observations.alive[0][:, None]
         for agent, policy in enumerate(policies):
             others = [other for other in range(count) if other != agent]
             present = is_heard[agent, others]

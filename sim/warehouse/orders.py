@@ -30,6 +30,7 @@ class OrderStream(NamedTuple):
     dock: np.ndarray  # [R] int32: outbound dock
     n_lines: np.ndarray  # [R] int32: 1 to 4
     sku: np.ndarray  # [R, 4] int32: article family of each line; -1 past n_lines
+    cutoffs: tuple[float, float] = (0.0, 0.0)  # s: the first truck's cut-off, and the time between two; 0: no waves
 
 
 class Consolidation(Settings):

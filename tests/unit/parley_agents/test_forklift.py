@@ -39,6 +39,7 @@ class World:
 
     def __init__(self, parts):
         self.plan, self.tables, self.numbers, self.outline, self.surroundings = parts
+        self.battery, self.share = read_warehouse(CONFIG / "warehouse.yaml").battery_numbers(BODIES), 1.0
         self.homes = np.array(self.plan.of_type("parking"))
         self.job = JobFacts(7, 3, 5, self.plan.of_type("slot")[4], self.plan.of_type("outbound")[0])
         self.pose = skill.parked_pose(self.homes[0], self.tables, self.numbers)
@@ -50,11 +51,13 @@ class World:
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
         guard = Guard(read_guard(CONFIG / "guard.yaml"), self.outline)
-        return ForkliftBody("r", ("r", "s"), self.homes, kind, self.tables, self.numbers, guard, self.surroundings)
+        return ForkliftBody(
+            "r", ("r", "s"), self.homes, kind, self.tables, self.numbers, self.battery, guard, self.surroundings
+        )
 
     def tell(self, body):
         body.others[0] = self.pose
-        body.sensors = RobotFacts(FREE, 0.0, 2 * math.pi / 90, self.fork, self.now, self.now)
+        body.sensors = RobotFacts(FREE, 0.0, 2 * math.pi / 90, self.fork, self.now, self.now, self.share)
 
     def board(self, granted):
         jobs = {"r": self.job} if granted and not self.dropped else {}

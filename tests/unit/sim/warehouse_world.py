@@ -8,6 +8,7 @@ import numpy as np
 
 from policy_core.contract import read_contract
 from sim.fast.env import FastWarehouse
+from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.orders import OrderStream
 from sim.warehouse.routes import Tables, build_tables
@@ -40,14 +41,22 @@ def orders(*rows: tuple[float, float, int, list[int]]) -> OrderStream:
     )
 
 
-def world(stream: OrderStream, *, worlds: int = 1, forklifts: int = 4, episode: float = 300.0) -> FastWarehouse:
+def world(
+    stream: OrderStream,
+    *,
+    worlds: int = 1,
+    forklifts: int = 4,
+    episode: float = 300.0,
+    its: WarehouseSettings | None = None,
+) -> FastWarehouse:
     """A fast world that plays `stream` in every episode, with equal stock of all families."""
     return FastWarehouse(
         worlds,
         forklifts,
         episode,
         tables(),
-        settings(),
+        settings() if its is None else its,
+        read_bodies(CONFIG / "bodies.yaml"),
         read_contract(CONFIG / "contract.yaml"),
         lambda rng, duration: stream,
         np.ones(SKUS),

@@ -23,6 +23,7 @@ from policy_core.serving.onboard import OnboardPolicy
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
+from sim.warehouse.bodies import read_bodies
 from sim.warehouse.order_replay import replay
 from sim.warehouse.orders import generate, read_order_settings
 from sim.warehouse.routes import build_tables
@@ -68,7 +69,15 @@ def evaluate(
     settings = read_warehouse(home() / "config" / "warehouse.yaml")
     stream, popularity = _orders(orders, order_speed)
     world = FastWarehouse(
-        1, forklifts, minutes * 60.0, build_tables(read_plan(map_file)), settings, contract, stream, popularity
+        1,
+        forklifts,
+        minutes * 60.0,
+        build_tables(read_plan(map_file)),
+        settings,
+        read_bodies(home() / "config" / "bodies.yaml"),
+        contract,
+        stream,
+        popularity,
     )
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
