@@ -29,7 +29,7 @@ def play(
         make_policy: gives each agent's policy.
         seed: of the world and of the channel.
         reach: radio range (m).
-        loss: chance that one message to one receiver is lost.
+        loss: chance that one message to one receiver is lost, unless the world draws its own.
         is_silenced: nobody hears anything.
 
     Returns:
@@ -39,6 +39,8 @@ def play(
     numbers = [env.kinds[:agent].count(kind) for agent, kind in enumerate(env.kinds)]
     policies = [make_policy(kind, number) for kind, number in zip(env.kinds, numbers, strict=True)]
     observations = env.reset(seed)
+    drawn = env.draws(0).get("link_loss", -1.0)
+    loss = drawn if drawn >= 0.0 else loss
     total = 0.0
     while True:
         choices = _decide(env, policies, numbers, observations, air, reach, loss, is_silenced)

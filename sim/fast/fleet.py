@@ -32,6 +32,7 @@ from sim.warehouse.skill import (
     BLOCKED_TOTAL,
     HOME,
     RESTING,
+    SKILL_SIZE,
     SPEED,
     TRAVELLED,
     can_take_job,
@@ -41,6 +42,8 @@ from sim.warehouse.skill import (
 )
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
 from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
+
+NOISE = 512  # numbers of laser noise a world has before they repeat
 
 
 class Robots(NamedTuple):
@@ -61,7 +64,24 @@ class Robots(NamedTuple):
     noise: np.ndarray  # [E, NOISE] standard normal numbers for its laser
 
 
-NOISE = 512  # numbers of laser noise a world has before they repeat
+def make_robots(worlds: int, count: int) -> Robots:
+    """Empty arrays for `count` robots in each of E worlds."""
+    shape = (worlds, count)
+    return Robots(
+        pose=np.zeros((*shape, 4)),
+        skill=np.zeros((*shape, SKILL_SIZE)),
+        fork=np.zeros(shape),
+        pallet=np.full(shape, -1, np.int32),
+        touching=np.zeros(shape, np.bool_),
+        near=np.zeros(shape, np.bool_),
+        energy=np.zeros(shape),
+        charging=np.zeros(shape, np.bool_),
+        alive=np.ones(shape, np.bool_),
+        heard=np.zeros(shape),
+        down_at=np.full(shape, np.inf),
+        up_at=np.full(shape, np.inf),
+        noise=np.zeros((worlds, NOISE)),
+    )
 
 
 class Board(NamedTuple):

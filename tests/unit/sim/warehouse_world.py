@@ -54,10 +54,10 @@ def world(
         worlds,
         forklifts,
         episode,
-        tables(),
+        [tables()],
         settings() if its is None else its,
         read_bodies(CONFIG / "bodies.yaml"),
         read_contract(CONFIG / "contract.yaml"),
-        lambda rng, duration: stream,
+        lambda rng, duration, demand: stream,
         np.ones(SKUS),
     )
