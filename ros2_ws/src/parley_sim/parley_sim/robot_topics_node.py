@@ -35,10 +35,11 @@ class RobotTopics:
         on_forks: Callable[[ForkCommand], None],
     ) -> None:
         self._node = node
+        # First, so that who is found by its odometry is known to have a battery.
+        self._battery_out = node.create_publisher(BatteryState, f"/{robot}/battery_state", TICK)
         self._odom_out = node.create_publisher(Odometry, f"/{robot}/odom", TICK)
         self._scan_out = node.create_publisher(LaserScan, f"/{robot}/scan", TICK)
         self._joints_out = node.create_publisher(JointState, f"/{robot}/joint_states", TICK)
-        self._battery_out = node.create_publisher(BatteryState, f"/{robot}/battery_state", TICK)
         self._drive_in = node.create_subscription(TwistStamped, f"/{robot}/cmd_vel", on_drive, TICK)
         self._forks_in = node.create_subscription(ForkCommand, f"/{robot}/fork_command", on_forks, TICK)
         odom_frame, base_frame, laser_frame = (f"{robot}/{name}" for name in ("odom", "base_link", "laser"))
