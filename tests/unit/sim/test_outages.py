@@ -88,7 +88,7 @@ def test_a_granted_job_of_a_dead_robot_is_offered_again_and_another_does_it():
         seen = env.step(np.zeros((1, len(env.kinds)), np.int64)).observations
         assert env.state.time[0] - began < 30.0
     assert env.state.time[0] - began == pytest.approx(ABANDON + 1, abs=1)
-    seen = play(env, seen, 150)
+    seen = play(env, seen, 400)
     assert env.state.job_serial[0, slot] != serial or env.state.job_robot[0, slot] > 0, "somebody else has taken it"
     assert not seen.alive[0, 0]
 
@@ -142,7 +142,7 @@ def test_robots_that_are_not_there_are_seen_by_nobody():
     few, many = world(STREAM, forklifts=2), world(STREAM, forklifts=4)
     few.reset(3)
     many.reset(3)
-    many.robots.pose[0, 2:] = np.nan
+    many.robots.pose[0, 2:], many.robots.alive[0, 2:] = np.nan, False
     many.robots.energy[0, :2] = few.robots.energy[0]
     for _ in range(60):
         step = few.step(decided(few, few._observations())[None])

@@ -21,7 +21,6 @@ STILL = {name: (default, default) for name, default in Draw()._asdict().items() 
     "outages": (0.0, 0.0),
     "link_loss": (0.0, 0.0),
 }
-SMALL = str(CONFIG.parent / "tests" / "support" / "small_hall.yaml")
 
 
 def ranges(**changes):
@@ -132,23 +131,25 @@ def test_defects_outages_and_fleet_size_act():
     assert world(STREAM, randomisation=ranges()).reset(0).alive.all()
 
 
-def test_a_batch_draws_one_of_the_floor_plans_and_a_snapshot_remembers_which():
-    path = str(CONFIG / "floorplans" / "small_dc.yaml")
-    env = make(1, stagger=False)
-    hall = read_floorplan(path).model_copy(update={"places": read_floorplan(path).places})
-    env._plans = [tables(), tables()._replace(approach=tables().approach)]
-    env._randomisation = ranges()
-    drawn = set()
+def test_a_batch_draws_one_of_the_floor_plans_and_a_snapshot_remembers_which(tmp_path):
+    ours = CONFIG / "floorplans" / "small_dc.yaml"
+    plan = read_floorplan(ours)
+    plan.model_copy(update={"name": "with more room", "size": (plan.size[0] + 2.0, plan.size[1])}).write(
+        tmp_path / "b.yaml"
+    )
+    content = yaml.safe_load((CONFIG / "randomisation.yaml").read_text())
+    content["floorplans"] = [str(ours), str(tmp_path / "b.yaml")]
+    (tmp_path / "randomisation.yaml").write_text(yaml.safe_dump(content))
+    env = make(1, stagger=False, randomisation=str(tmp_path / "randomisation.yaml"))
+    saved, columns = {}, {}
     for seed in range(8):
         env.reset(seed)
-        drawn.add(env.draws(0)["floorplan"])
-        assert env.tables is env._plans[int(env.draws(0)["floorplan"])]
-    assert drawn == {0.0, 1.0} and hall is not None
-    saved = env.snapshot()
-    other = next(seed for seed in range(8) if env.reset(seed) and env._plan[0] != saved["plan"][0])
-    env.reset(other)
-    env.restore(saved)
-    assert env._plan[0] == saved["plan"][0] and env.tables is env._plans[int(saved["plan"][0])]
+        drawn = env.draws(0)["floorplan"]
+        saved[drawn], columns[drawn] = env.snapshot(), env.tables.clearance.shape[1]
+    assert columns[1.0] == columns[0.0] + 20, "both plans were drawn, and the second is 2 m wider"
+    for drawn, snapshot in saved.items():
+        env.restore(snapshot)
+        assert env.draws(0)["floorplan"] == drawn and env.tables.clearance.shape[1] == columns[drawn]
 
 
 def test_plans_for_different_fleets_are_refused():
