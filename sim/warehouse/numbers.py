@@ -22,8 +22,8 @@ class Numbers(NamedTuple):
 
 def make_numbers(worlds: int, rules: Rules, motion: MotionNumbers, battery: BatteryNumbers) -> Numbers:
     """The same numbers for all worlds."""
-    rows = (np.tile(np.array(numbers, float), (worlds, 1)) for numbers in (rules, motion, battery))
-    return Numbers(*rows, np.zeros(worlds), np.zeros(worlds))
+    rows = [np.tile(np.array(numbers, float), (worlds, 1)) for numbers in (rules, motion, battery)]
+    return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds), np.zeros(worlds))
 
 
 @njit(cache=True)

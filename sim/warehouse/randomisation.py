@@ -32,6 +32,7 @@ LIMITS = {  # what a range may span
     "demand": (0.1, 4.0),
     "lead_time": (0.1, 10.0),
     "battery": (0.1, 10.0),
+    "charge": (0.01, 1.0),
     "outages": (0.0, 1.0),
     "link_loss": (0.0, 0.9),
 }
@@ -51,6 +52,7 @@ class Draw(NamedTuple):
     demand: float = 1.0
     lead_time: float = 1.0
     battery: float = 1.0
+    charge: float = -1.0  # below 0: as config/warehouse.yaml has it
     outages: float = -1.0  # below 0: as config/warehouse.yaml has it
     link_loss: float = -1.0  # below 0: as the run has it
     robots: float = -1.0  # below 0: all
@@ -70,6 +72,7 @@ class Randomisation(Settings):
     demand: Range
     lead_time: Range
     battery: Range
+    charge: Range
     outages: Range
     link_loss: Range
     robots: tuple[int, int] | None = Bound(None)
@@ -123,6 +126,9 @@ def drawn_settings(settings: WarehouseSettings, draw: Draw) -> WarehouseSettings
         ),
         "battery": settings.battery.model_copy(update={"capacity": settings.battery.capacity * draw.battery}),
     }
+    if draw.charge >= 0.0:
+        least, most = draw.charge, max(draw.charge, settings.battery.initial_share[1])
+        changes["battery"] = changes["battery"].model_copy(update={"initial_share": (least, most)})
     if draw.outages >= 0.0:
         changes["outages"] = settings.outages.model_copy(update={"share": draw.outages})
     return settings.model_copy(update=changes)

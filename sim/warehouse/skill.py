@@ -36,7 +36,8 @@ DETOUR, SPEED = 11, 12  # node to pass before the route is taken up again; last 
 BACKING = 13  # metres still to back off; negative: to creep ahead
 LET_PASS, WAIT_UNTIL = 14, 15  # robot that shall pass first, and how long it is waited for (s)
 RESTING = 16  # 1: has chosen to charge; claims nothing until the battery holds enough (sim/warehouse/battery.py)
-SKILL_SIZE = 17
+MET, MET_X, MET_Y = 17, 18, 19  # robot of the last stand-off, and where it stood (m, map)
+SKILL_SIZE = 20
 
 
 @njit(cache=True)
@@ -45,7 +46,7 @@ def new_skill(home: int, pose: np.ndarray, tables: Tables) -> np.ndarray:
     skill = np.zeros(SKILL_SIZE)
     skill[PHASE] = PARKED
     skill[HOME] = home
-    skill[PICK_PLACE] = skill[DROP_PLACE] = skill[BLOCKER] = skill[DETOUR] = skill[LET_PASS] = -1
+    skill[PICK_PLACE] = skill[DROP_PLACE] = skill[BLOCKER] = skill[DETOUR] = skill[LET_PASS] = skill[MET] = -1
     skill[HERE] = skill[NODE] = nearest_node(pose, tables)
     return skill
 

@@ -20,6 +20,7 @@ STREAM = orders((1.0, 200.0, 0, [3, 4]))
 STILL = {name: (default, default) for name, default in Draw()._asdict().items() if name in LIMITS} | {
     "outages": (0.0, 0.0),
     "link_loss": (0.0, 0.0),
+    "charge": (0.5, 0.5),
 }
 
 
@@ -77,6 +78,7 @@ def test_frictions_and_masses_reach_the_bodies():
     changed = drawn_bodies(bodies, Draw(mass=1.2, friction=0.8))
     assert changed.pallet.mass == pytest.approx(1.2 * bodies.pallet.mass)
     assert changed.forklift.wheel_friction == pytest.approx(0.8 * bodies.forklift.wheel_friction)
+    assert drawn_settings(settings(), Draw(charge=0.1)).battery.initial_share == (0.1, 1.0)
     assert drawn_bodies(bodies, Draw()) == bodies and drawn_settings(settings(), Draw()) == settings()
 
 
