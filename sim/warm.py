@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.fast.env import make
-from sim.warehouse.rules import reopen
+from sim.warehouse.jobs import reopen
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -22,6 +22,7 @@ def main() -> None:
         warehouse=str(CONFIG / "warehouse.yaml"),
         contract=str(CONFIG / "contract.yaml"),
         orders=str(CONFIG / "orders.yaml"),
+        bodies=str(CONFIG / "bodies.yaml"),
     )
     world.reset(0)
     world.step(np.zeros((1, len(world.kinds)), np.int64))

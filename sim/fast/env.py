@@ -8,29 +8,39 @@ ends by truncation only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind, read_contract
 from policy_core.environment import KindObservation, Observations, Step
-from sim.fast.fleet import Board, Robots, observe_world, tick_worlds
+from sim.fast.fleet import NOISE, Board, count_the_living, make_robots, observe_world, tick_worlds
+from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
+from sim.warehouse.numbers import make_numbers
 from sim.warehouse.orders import OrderStream, generate, read_order_settings
+from sim.warehouse.randomisation import Draw, Randomisation, drawn_bodies, drawn_settings, read_randomisation
 from sim.warehouse.routes import Tables, build_tables
-from sim.warehouse.settings import WarehouseSettings, read_warehouse
-from sim.warehouse.skill import SKILL_SIZE, new_skill, parked_pose
+from sim.warehouse.settings import Rules, WarehouseSettings, read_warehouse
+from sim.warehouse.skill import new_skill, parked_pose
 from sim.warehouse.state import ABSENT, INSPECTION, NO_JOB, PARKING, SLOT, UNDECIDED, make_state, open_world
 from sim.warehouse.stations import middle_of
 
-STATE_SIZE = 14
+STATE_SIZE = 17
 ORDERS_HELD = 256  # orders one world can receive in an episode
 
-Streams = Callable[[np.random.Generator, float], OrderStream]
+PLAN_CHANCE = 77  # names the stream of chance that a batch's floor plan is drawn from
+
+
+class Streams(Protocol):
+    """Makes the orders of an episode."""
+
+    def __call__(self, rng: np.random.Generator, duration: float, demand: float, /) -> OrderStream:
+        """Orders for `duration` (s) at `demand` times the usual rate; fixed orders ignore that."""
 
 
 def make(
@@ -41,8 +51,10 @@ def make(
     warehouse: str = "config/warehouse.yaml",
     contract: str = "config/contract.yaml",
     orders: str = "config/orders.yaml",
+    bodies: str = "config/bodies.yaml",
     load: tuple[float, float] = (0.7, 1.3),
     stagger: bool = True,
+    randomisation: str = "",
 ) -> FastWarehouse:
     """Build the training world from files.
 
@@ -52,23 +64,29 @@ def make(
         episode: seconds of simulated time until truncation.
         load: each episode's order rate is the configured one times a number drawn from this range.
         stagger: cut first episodes to different lengths, so that worlds do not end together.
+        randomisation: path of ranges that worlds draw their numbers from; empty: all are as configured.
     """
     settings = read_order_settings(Path(orders))
 
-    def stream(rng: np.random.Generator, duration: float) -> OrderStream:
-        scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * rng.uniform(*load)})
+    def stream(rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
+        rate = settings.lines_per_hour * rng.uniform(*load) * demand
+        scaled = settings.model_copy(update={"lines_per_hour": rate})
         return generate(scaled, int(rng.integers(2**31)), duration)
 
+    ranges = read_randomisation(randomisation) if randomisation else None
+    plans = (ranges.floorplans if ranges else ()) or (floorplan,)
     return FastWarehouse(
         worlds,
         forklifts,
         episode,
-        build_tables(read_floorplan(floorplan)),
+        [build_tables(read_floorplan(plan)) for plan in plans],
         read_warehouse(warehouse),
+        read_bodies(bodies),
         read_contract(contract),
         stream,
         np.asarray(settings.popularity, float),
         stagger=stagger,
+        randomisation=ranges,
     )
 
 
@@ -80,53 +98,63 @@ class FastWarehouse:
         worlds: int,
         forklifts: int,
         episode: float,
-        tables: Tables,
+        plans: Sequence[Tables],
         settings: WarehouseSettings,
+        bodies: Bodies,
         contract: Contract,
         streams: Streams,
         popularity: np.ndarray,
         *,
         stagger: bool = False,
+        randomisation: Randomisation | None = None,
     ) -> None:
-        """Allocate all arrays; `reset` starts the worlds. `popularity` [SKUS] shapes the initial stock."""
-        homes = np.flatnonzero(tables.place_type == PARKING)
-        if not 1 <= forklifts <= len(homes):
-            raise ConfigError(f"the plan parks 1 to {len(homes)} forklifts, saw {forklifts}; add parking places")
-        zones = int(tables.place_group[tables.place_type == SLOT].max()) + 1
-        stations = int(tables.place_group[tables.place_type == INSPECTION].max()) + 1
+        """Allocate all arrays; `reset` starts the worlds.
+
+        Args:
+            plans: floor plans with the same zones and stations; `reset` draws one for all worlds.
+            popularity: of the families [SKUS]; shapes the initial stock.
+        """
+        zones, stations = _crew_of(plans, forklifts)
         self.contract = contract
         self.worlds = worlds
-        self.tables = tables
         self.settings = settings
         self.kinds = ("forklift",) * forklifts + ("inventory",) * zones + ("quality",) * stations
         numbers = [*range(forklifts), *range(zones), *range(stations)]
         self.agents = tuple(f"{kind}_{number + 1}" for kind, number in zip(self.kinds, numbers, strict=True))
+        self._plans = plans
         self._ticks = max(1, round(episode / contract.tick))
         self._streams = streams
         self._popularity = popularity
         self._stagger = stagger
-        self._homes = homes
-        self._rules = settings.rules()
-        self._motion = settings.motion_numbers()
+        self._randomisation = randomisation
+        self._bodies = bodies
         self._weights = settings.reward_weights()
-        self.state = make_state(worlds, tables, ORDERS_HELD)
-        self.robots = Robots(
-            pose=np.zeros((worlds, forklifts, 4)),
-            skill=np.zeros((worlds, forklifts, SKILL_SIZE)),
-            fork=np.zeros((worlds, forklifts)),
-            pallet=np.full((worlds, forklifts), -1, np.int32),
-            touching=np.zeros((worlds, forklifts), np.bool_),
-            near=np.zeros((worlds, forklifts), np.bool_),
-        )
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
         self.boards = {name: _board(worlds, count, contract.kind(name)) for name, count in counts.items()}
         self._left = np.zeros(worlds, np.int64)
         self._length = np.zeros(worlds, np.int64)
+        self._drawn = np.tile(np.array(Draw()), (worlds, 1))
         self._rng: list[np.random.Generator] = []
-        self._stations_at = _stations(tables, zones, stations)
+        self._lay_out(0)
+
+    def _lay_out(self, plan: int) -> None:
+        """Take up a floor plan: all arrays that depend on one."""
+        worlds, forklifts = self.worlds, self.kinds.count("forklift")
+        self._plan = np.array([plan])
+        self.tables = tables = self._plans[plan]
+        self._homes = np.flatnonzero(tables.place_type == PARKING)
+        self._stations_at = _stations(tables, self.kinds.count("inventory"), self.kinds.count("quality"))
+        self.numbers = make_numbers(
+            worlds, self.settings.rules(), self.settings.motion_numbers(), self.settings.battery_numbers(self._bodies)
+        )
+        self.state = make_state(worlds, tables, ORDERS_HELD)
+        self.robots = make_robots(worlds, forklifts)
 
     def reset(self, seed: int, first_world: int = 0) -> Observations:
         """Start every world anew; world e draws all its chance from (seed, first_world + e)."""
+        plan = int(np.random.default_rng((seed, first_world, PLAN_CHANCE)).integers(len(self._plans)))
+        if plan != self._plan[0]:
+            self._lay_out(plan)
         self._rng = [np.random.default_rng((seed, first_world + world)) for world in range(self.worlds)]
         for world in range(self.worlds):
             self._open(world)
@@ -160,8 +188,7 @@ class FastWarehouse:
             self.boards["quality"],
             np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64),
             self.tables,
-            self._rules,
-            self._motion,
+            self.numbers,
             self.contract.tick,
         )
         self._left -= 1
@@ -169,9 +196,17 @@ class FastWarehouse:
         return gained
 
     def kpis(self, world: int) -> dict[str, float]:
-        """KPIs of one world's running episode."""
+        """KPIs of one world's running episode, and as `draw ...` what it drew, if worlds differ."""
         counts = dict(zip(KPIS, self.state.kpi[world].tolist(), strict=True))
-        return derive(counts, float(self.state.time[world]))
+        drawn = {f"draw {name}": value for name, value in self.draws(world).items()}
+        return derive(counts, float(self.state.time[world])) | drawn
+
+    def draws(self, world: int) -> dict[str, float]:
+        """What one world drew for its running episode (sim/warehouse/randomisation.py); empty without randomisation."""
+        if self._randomisation is None:
+            return {}
+        names = dict(zip(Draw._fields, self._drawn[world].tolist(), strict=True))
+        return {**names, "floorplan": float(self._plan[0])}
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of everything that changes, chance included; `restore` goes on from there bit for bit."""
@@ -186,6 +221,8 @@ class FastWarehouse:
             ValueError: it is of another size.
         """
         states = json.loads(snapshot["chance"].tobytes())
+        if 0 <= snapshot["plan"][0] < len(self._plans) and snapshot["plan"][0] != self._plan[0]:
+            self._lay_out(int(snapshot["plan"][0]))
         for name, array in self._changing():
             if snapshot[name].shape != array.shape:
                 raise ValueError(f"{name}: saved as {snapshot[name].shape}, this world has {array.shape}")
@@ -196,22 +233,29 @@ class FastWarehouse:
         return self._observations()
 
     def _changing(self) -> list[tuple[str, np.ndarray]]:
-        groups: dict[str, Any] = {"state": self.state, "robots": self.robots, **self.boards}
+        groups: dict[str, Any] = {"state": self.state, "robots": self.robots, "numbers": self.numbers, **self.boards}
         named = [(f"{group}.{name}", array) for group, part in groups.items() for name, array in part._asdict().items()]
-        return [*named, ("left", self._left), ("length", self._length)]
+        return [*named, ("left", self._left), ("length", self._length), ("drawn", self._drawn), ("plan", self._plan)]
 
     def _open(self, world: int) -> None:
         rng = self._rng[world]
-        stream = self._streams(rng, self._ticks * self.contract.tick)
-        open_world(self.state, world, self.tables, self.settings, stream, self._popularity, rng)
+        draw = Draw() if self._randomisation is None else self._randomisation.draw(rng)
+        settings = self._apply(world, draw)
+        stream = self._streams(rng, self._ticks * self.contract.tick, draw.demand)
+        open_world(self.state, world, self.tables, settings, stream, self._popularity, rng)
+        motion = settings.motion_numbers()
         for robot in range(self.robots.pose.shape[1]):
             home = self._homes[robot]
-            self.robots.pose[world, robot] = parked_pose(home, self.tables, self._motion)
+            self.robots.pose[world, robot] = parked_pose(home, self.tables, motion)
             self.robots.skill[world, robot] = new_skill(home, self.robots.pose[world, robot], self.tables)
-            self.robots.fork[world, robot] = self._motion.fork_low
+            self.robots.fork[world, robot] = motion.fork_low
+        if draw.robots >= 0:
+            self.robots.pose[world, int(draw.robots) :] = np.nan  # these are not there
         self.robots.pallet[world] = -1
         self.robots.touching[world] = self.robots.near[world] = False
         self._left[world] = self._length[world] = self._ticks
+        self._draw_robots(world, settings, rng)
+        count_the_living(self.state, world, self.robots)
         observe_world(
             self.state,
             world,
@@ -220,9 +264,34 @@ class FastWarehouse:
             self.boards["inventory"],
             self.boards["quality"],
             self.tables,
-            self._rules,
-            self._motion,
+            self.numbers,
         )
+
+    def _apply(self, world: int, draw: Draw) -> WarehouseSettings:
+        """Give one world the numbers it drew."""
+        self._drawn[world] = draw
+        if self._randomisation is None:
+            return self.settings
+        settings = drawn_settings(self.settings, draw)
+        self.numbers.rules[world] = settings.rules()
+        self.numbers.motion[world] = settings.motion_numbers()
+        self.numbers.battery[world] = settings.battery_numbers(drawn_bodies(self._bodies, draw))
+        self.numbers.lag[world], self.numbers.laser_noise[world] = draw.lag, draw.laser_noise
+        return settings
+
+    def _draw_robots(self, world: int, settings: WarehouseSettings, rng: np.random.Generator) -> None:
+        """Batteries and outages of one world's episode."""
+        robots, outages = self.robots, settings.outages
+        count = robots.pose.shape[1]
+        shares = rng.uniform(*settings.battery.initial_share, count)
+        robots.energy[world] = settings.battery.capacity * np.where(np.isnan(robots.pose[world, :, 0]), 0.0, shares)
+        robots.charging[world] = False
+        robots.heard[world] = 0.0
+        robots.noise[world] = rng.normal(size=NOISE)
+        is_hit = rng.random(count) < outages.share
+        down_at, away = rng.uniform(*outages.after, count), rng.uniform(*(outages.back_after or (0.0, 0.0)), count)
+        robots.down_at[world] = np.where(is_hit, down_at, np.inf)
+        robots.up_at[world] = np.where(is_hit & (outages.back_after is not None), down_at + away, np.inf)
 
     def _observations(self) -> Observations:
         kinds = {
@@ -232,7 +301,8 @@ class FastWarehouse:
         fixed = np.broadcast_to(self._stations_at, (self.worlds, *self._stations_at.shape))
         position = np.concatenate([self.robots.pose[:, :, :3], fixed], axis=1).astype(np.float32)
         alive = np.ones((self.worlds, len(self.agents)), np.bool_)
-        return Observations(kinds, position, alive, self.brief())
+        alive[:, : self.robots.alive.shape[1]] = self.robots.alive
+        return Observations(kinds, np.nan_to_num(position), alive, self.brief())
 
     def brief(self) -> np.ndarray:
         """The whole world in a few numbers [E, STATE_SIZE], for the critic."""
@@ -251,8 +321,37 @@ class FastWarehouse:
             *[((s.job_type == kind) & (s.job_phase == 0)).sum(1) / 10 for kind in range(NO_JOB + 1, 4)],
             (s.job_phase > 0).sum(1) / 4,
             (s.place_pallet >= 0).sum(1) / len(self.tables.place_type),
+            (self.robots.energy / self.numbers.battery[:, :1]).mean(1),
+            self.robots.alive.mean(1),
+            self._staffed(),
         ]
         return np.stack(columns, axis=1).astype(np.float32)
+
+    def _staffed(self) -> np.ndarray:
+        """Whether the stations of each world are staffed [E], as `calendar.is_staffed` has it."""
+        length, handover = (self.numbers.rules[:, Rules._fields.index(name)] for name in ("shift_length", "handover"))
+        return np.asarray((self.state.time - self.state.shift_start) % length < length - handover)
+
+
+def _crew_of(plans: Sequence[Tables], forklifts: int) -> tuple[int, int]:
+    """How many zones and stations all plans have.
+
+    Raises:
+        ConfigError: they differ, or one has too few parking places.
+    """
+    crews = set()
+    for tables in plans:
+        homes = int((tables.place_type == PARKING).sum())
+        if not 1 <= forklifts <= homes:
+            raise ConfigError(f"the plan parks 1 to {homes} forklifts, saw {forklifts}; add parking places")
+        zones, stations = (int(tables.place_group[tables.place_type == kind].max()) + 1 for kind in (SLOT, INSPECTION))
+        crews.add((zones, stations))
+    if len(crews) != 1:
+        raise ConfigError(
+            f"floor plans with different numbers of zones and stations: {sorted(crews)}; wanted the same in all, for "
+            "the fleet is the same. Give places other groups, or leave plans out of randomisation.floorplans."
+        )
+    return crews.pop()
 
 
 def _board(worlds: int, agents: int, kind: Kind) -> Board:

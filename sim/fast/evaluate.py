@@ -29,7 +29,7 @@ def play(
         make_policy: gives each agent's policy.
         seed: of the world and of the channel.
         reach: radio range (m).
-        loss: chance that one message to one receiver is lost.
+        loss: chance that one message to one receiver is lost, unless the world draws its own.
         is_silenced: nobody hears anything.
 
     Returns:
@@ -39,6 +39,8 @@ def play(
     numbers = [env.kinds[:agent].count(kind) for agent, kind in enumerate(env.kinds)]
     policies = [make_policy(kind, number) for kind, number in zip(env.kinds, numbers, strict=True)]
     observations = env.reset(seed)
+    drawn = env.draws(0).get("link_loss", -1.0)
+    loss = drawn if drawn >= 0.0 else loss
     total = 0.0
     while True:
         choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
@@ -74,6 +76,7 @@ def decide(
     for _ in range(env.contract.rounds):
         spoken = messages.copy()
         is_heard = (distance <= reach) & (air.random((count, count)) >= loss) & (not is_silenced)
+        is_heard &= observations.alive[0][None, :] & observations.alive[0][:, None]
         for agent, policy in enumerate(policies):
             others = [other for other in range(count) if other != agent]
             present = is_heard[agent, others]

@@ -8,17 +8,42 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from sim.warehouse.decisions import CLAIM, REROUTE, YIELD, apply_decisions
+from sim.warehouse.battery import end_rest, is_docked, limping, power, spend
+from sim.warehouse.decisions import CHARGE, CLAIM, NONE, REROUTE, YIELD, apply_decisions
 from sim.warehouse.facts import LINE_FACTS, open_jobs, queue_facts, stock_facts
-from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES
+from sim.warehouse.jobs import dropped, picked, reopen
+from sim.warehouse.kpis import BLOCKED_S, CHARGING_S, CONTACTS, DISTANCE_M, ENERGY_WH, FLAT_S, NEAR_MISSES
 from sim.warehouse.motion import move
-from sim.warehouse.observe import QUEUE, SECTORS, observe_forklift, observe_inventory, observe_quality, sectors_of_map
+from sim.warehouse.numbers import Numbers, battery_of, motion_of, rules_of
+from sim.warehouse.observe import (
+    LASER_RANGE,
+    PICK_DISTANCE,
+    QUEUE,
+    SECTORS,
+    observe_forklift,
+    observe_inventory,
+    observe_quality,
+    sectors_of_map,
+)
 from sim.warehouse.routes import Tables
-from sim.warehouse.rules import advance, dropped, picked
-from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
-from sim.warehouse.skill import BLOCKED_TOTAL, HOME, TRAVELLED, can_take_job, has_lifted, start_job
+from sim.warehouse.rules import advance
+from sim.warehouse.settings import SKUS, SUPPLIERS, BatteryNumbers, MotionNumbers, Rules
+from sim.warehouse.skill import (
+    BLOCKED_TOTAL,
+    HOME,
+    RESTING,
+    SKILL_SIZE,
+    SPEED,
+    TRAVELLED,
+    can_take_job,
+    has_lifted,
+    let_go,
+    start_job,
+)
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
 from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
+
+NOISE = 512  # numbers of laser noise a world has before they repeat
 
 
 class Robots(NamedTuple):
@@ -30,6 +55,33 @@ class Robots(NamedTuple):
     pallet: np.ndarray  # [E, R] pallet slot of the robot's job, -1
     touching: np.ndarray  # [E, R] bool, to count a contact once
     near: np.ndarray  # [E, R] bool, to count a near miss once
+    energy: np.ndarray  # [E, R] Wh
+    charging: np.ndarray  # [E, R] bool
+    alive: np.ndarray  # [E, R] bool: it decides, speaks and moves; a dead one stands where it is
+    heard: np.ndarray  # [E, R] s, when it spoke last
+    down_at: np.ndarray  # [E, R] s, when it stops dead; inf: never
+    up_at: np.ndarray  # [E, R] s, when it comes back
+    noise: np.ndarray  # [E, NOISE] standard normal numbers for its laser
+
+
+def make_robots(worlds: int, count: int) -> Robots:
+    """Empty arrays for `count` robots in each of E worlds."""
+    shape = (worlds, count)
+    return Robots(
+        pose=np.zeros((*shape, 4)),
+        skill=np.zeros((*shape, SKILL_SIZE)),
+        fork=np.zeros(shape),
+        pallet=np.full(shape, -1, np.int32),
+        touching=np.zeros(shape, np.bool_),
+        near=np.zeros(shape, np.bool_),
+        energy=np.zeros(shape),
+        charging=np.zeros(shape, np.bool_),
+        alive=np.ones(shape, np.bool_),
+        heard=np.zeros(shape),
+        down_at=np.full(shape, np.inf),
+        up_at=np.full(shape, np.inf),
+        noise=np.zeros((worlds, NOISE)),
+    )
 
 
 class Board(NamedTuple):
@@ -51,26 +103,53 @@ def tick_worlds(
     qualities: Board,
     choices: np.ndarray,
     tables: Tables,
-    rules: Rules,
-    numbers: MotionNumbers,
+    numbers: Numbers,
     tick: float,
 ) -> None:
     """Apply each world's choices [E, N], move the robots for one tick, and write the next observations."""
     for e in range(len(s.time)):
-        _report(s, e, robots, tables)
+        rules, motion, battery = (
+            rules_of(numbers.rules[e]),
+            motion_of(numbers.motion[e]),
+            battery_of(numbers.battery[e]),
+        )
+        _report(s, e, robots, tables, rules)
         _decide(s, e, robots, forklifts, inventories, qualities, choices[e], tables, rules)
         _take_up(s, e, robots)
-        _drive(s, e, robots, tables, numbers, tick)
+        _drive(s, e, robots, tables, motion, battery, numbers.lag[e], tick)
         advance(s, e, tables, rules, s.time[e] + tick)
-        observe_world(s, e, robots, forklifts, inventories, qualities, tables, rules, numbers)
+        count_the_living(s, e, robots)
+        observe_world(s, e, robots, forklifts, inventories, qualities, tables, numbers)
 
 
 @njit(cache=True)
-def _report(s: State, e: int, robots: Robots, tables: Tables) -> None:
-    """Tell the ledger how the running jobs stand, as agents do with every decision."""
+def count_the_living(s: State, e: int, robots: Robots) -> None:
+    """Who takes part from now on: it is there at all, has energy left, and no outage holds it."""
+    for robot in range(robots.alive.shape[1]):
+        is_out = robots.down_at[e, robot] <= s.time[e] < robots.up_at[e, robot]
+        is_there = not math.isnan(robots.pose[e, robot, 0])
+        robots.alive[e, robot] = is_there and robots.energy[e, robot] > 0.0 and not is_out
+
+
+@njit(cache=True)
+def _report(s: State, e: int, robots: Robots, tables: Tables, rules: Rules) -> None:
+    """Tell the ledger how the running jobs stand, as agents do with every decision; jobs of the silent are reopened."""
     for robot in range(robots.pallet.shape[1]):
         slot = robots.pallet[e, robot]
+        if not robots.alive[e, robot]:
+            if (
+                slot >= 0
+                and s.job_robot[e, slot] == robot
+                and s.time[e] - robots.heard[e, robot] >= rules.abandon_after
+            ):
+                reopen(s, e, slot)
+            continue
+        robots.heard[e, robot] = s.time[e]
         if slot < 0:
+            continue
+        if s.job_robot[e, slot] != robot:  # taken away while it was silent
+            let_go(robots.skill[e, robot])
+            robots.pallet[e, robot] = -1
             continue
         if s.job_phase[e, slot] == GRANTED and has_lifted(robots.skill[e, robot]):
             picked(s, e, slot)
@@ -101,15 +180,20 @@ def _decide(
             subject[agent] = board.subject[e, index, choices[agent]]
             member[agent] = index
             agent += 1
+    for robot in range(forklifts.verb.shape[1]):
+        if not robots.alive[e, robot]:
+            verb[robot] = NONE
     goals = _goals(s, e, robots)
     for robot in range(forklifts.verb.shape[1]):
         if verb[robot] == CLAIM:
-            pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], 20]
+            pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], PICK_DISTANCE]
         elif verb[robot] == YIELD:
             fleet = Fleet(robots.pose[e], goals, robot)
             give_way(robots.skill[e, robot], robots.pose[e, robot], s.time[e], fleet, tables)
         elif verb[robot] == REROUTE:
             reroute(robots.skill[e, robot], robots.pose[e, robot], Fleet(robots.pose[e], goals, robot), tables)
+        elif verb[robot] == CHARGE:
+            robots.skill[e, robot, RESTING] = 1.0
     apply_decisions(s, e, verb, subject, pick_distance, member, tables, rules)
 
 
@@ -140,7 +224,16 @@ def _goals(s: State, e: int, robots: Robots) -> np.ndarray:
 
 
 @njit(cache=True)
-def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumbers, tick: float) -> None:
+def _drive(
+    s: State,
+    e: int,
+    robots: Robots,
+    tables: Tables,
+    numbers: MotionNumbers,
+    battery: BatteryNumbers,
+    lag: float,
+    tick: float,
+) -> None:
     count = robots.pose.shape[1]
     before = 0.0
     travelled = 0.0
@@ -150,9 +243,16 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
     steps = int(round(tick / numbers.step))
     command = np.zeros((count, 3))
     goals = _goals(s, e, robots)
+    slow = limping(numbers, battery.limp_speed)
     for step in range(steps):
         now = s.time[e] + step * numbers.step
         for robot in range(count):
+            if not robots.alive[e, robot] or robots.energy[e, robot] <= 0.0:
+                command[robot, 0] = command[robot, 1] = 0.0
+                command[robot, 2] = robots.fork[e, robot]
+                robots.skill[e, robot, SPEED] = 0.0
+                continue
+            is_weak = robots.energy[e, robot] < battery.limp_below * battery.capacity
             command[robot] = move(
                 robots.skill[e, robot],
                 robots.pose[e, robot],
@@ -160,11 +260,17 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
                 now,
                 Fleet(robots.pose[e], goals, robot),
                 tables,
-                numbers,
+                slow if is_weak else numbers,
             )
         for robot in range(count):
             pose = robots.pose[e, robot]
-            pose[3] = command[robot, 0]
+            was, height = pose[3], robots.fork[e, robot]
+            if math.isnan(pose[0]):
+                continue
+            if lag > 0.0 and robots.alive[e, robot]:
+                pose[3] += (command[robot, 0] - was) * numbers.step / (lag + numbers.step)
+            else:
+                pose[3] = command[robot, 0]
             pose[2] = math.atan2(
                 math.sin(pose[2] + command[robot, 1] * numbers.step),
                 math.cos(pose[2] + command[robot, 1] * numbers.step),
@@ -172,8 +278,14 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
             pose[0] += pose[3] * math.cos(pose[2]) * numbers.step
             pose[1] += pose[3] * math.sin(pose[2]) * numbers.step
             lift = numbers.fork_speed * numbers.step
-            robots.fork[e, robot] += max(-lift, min(lift, command[robot, 2] - robots.fork[e, robot]))
+            robots.fork[e, robot] += max(-lift, min(lift, command[robot, 2] - height))
+            raised = (robots.fork[e, robot] - height) / numbers.step
+            is_loaded = has_lifted(robots.skill[e, robot])
+            watts = power(was, pose[3], command[robot, 1], raised, is_loaded, numbers.step, battery)
+            _use_energy(s, e, robots, robot, watts, tables, numbers, battery)
         _count_contacts(s, e, robots)
+    for robot in range(count):
+        end_rest(robots.skill[e, robot], robots.energy[e, robot] / battery.capacity, battery)
     after = 0.0
     for robot in range(count):
         after += robots.skill[e, robot, BLOCKED_TOTAL]
@@ -183,11 +295,41 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
 
 
 @njit(cache=True)
+def _use_energy(
+    s: State,
+    e: int,
+    robots: Robots,
+    robot: int,
+    watts: float,
+    tables: Tables,
+    numbers: MotionNumbers,
+    battery: BatteryNumbers,
+) -> None:
+    """One motion step of a robot's battery; a robot that an outage holds uses and takes nothing."""
+    if not robots.alive[e, robot] and robots.energy[e, robot] > 0.0:
+        robots.charging[e, robot] = False
+        return
+    home = int(robots.skill[e, robot, HOME])
+    x, y, yaw = tables.place_x[home], tables.place_y[home], tables.place_yaw[home]
+    charges = is_docked(robots.pose[e, robot], x, y, yaw, numbers.dock_reach)
+    energy, used, is_filling = spend(robots.energy[e, robot], watts, charges, numbers.step, battery)
+    robots.energy[e, robot] = energy
+    robots.charging[e, robot] = is_filling
+    s.kpi[e, ENERGY_WH] += used
+    if is_filling:
+        s.kpi[e, CHARGING_S] += numbers.step
+    if energy <= 0.0:
+        s.kpi[e, FLAT_S] += numbers.step
+
+
+@njit(cache=True)
 def _count_contacts(s: State, e: int, robots: Robots) -> None:
     for robot in range(robots.pose.shape[1]):
         gap = 9.0
+        if math.isnan(robots.pose[e, robot, 0]):
+            continue
         for other in range(robots.pose.shape[1]):
-            if other != robot:
+            if other != robot and not math.isnan(robots.pose[e, other, 0]):
                 gap = min(gap, outline_gap(robots.pose[e, robot], robots.pose[e, other]))
         if gap <= 0.0 and not robots.touching[e, robot]:
             s.kpi[e, CONTACTS] += 1
@@ -218,16 +360,20 @@ def observe_world(
     inventories: Board,
     qualities: Board,
     tables: Tables,
-    rules: Rules,
-    numbers: MotionNumbers,
+    numbers: Numbers,
 ) -> None:
-    """Write what every agent of world e senses now."""
+    """Write what every agent of world e senses now; a dead robot senses nothing and has no choice."""
+    rules, motion, battery = rules_of(numbers.rules[e]), motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
     slots = s.job_type.shape[1]
     jobs, opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
     count = open_jobs(s, e, tables, jobs, opened)
     sectors = np.zeros(SECTORS)
     for robot in range(robots.pose.shape[1]):
+        if not robots.alive[e, robot]:
+            _clear(forklifts, e, robot)
+            continue
         sectors_of_map(robots.pose[e, robot], robots.pose[e], robot, tables, sectors)
+        _blur(sectors, robots, e, robot, s.time[e], numbers.laser_noise[e])
         slot = robots.pallet[e, robot]
         load = s.pallet_sku[e, slot] if slot >= 0 and has_lifted(robots.skill[e, robot]) else -1
         observe_forklift(
@@ -245,11 +391,14 @@ def observe_world(
             robot,
             jobs[:count],
             opened[:count],
+            robots.energy[e, robot] / battery.capacity,
+            robots.charging[e, robot],
             tables,
-            numbers,
+            motion,
+            battery,
         )
     stock, on_order, demand, slack = np.zeros(SKUS), np.zeros(SKUS), np.zeros(SKUS), np.zeros(SKUS)
-    totals, lines, line_facts = np.zeros(3), np.zeros((LINE_FACTS, 3), np.int32), np.zeros((LINE_FACTS, 3))
+    totals, lines, line_facts = np.zeros(4), np.zeros((LINE_FACTS, 3), np.int32), np.zeros((LINE_FACTS, 3))
     for zone in range(inventories.vector.shape[1]):
         told = stock_facts(s, e, zone, tables, rules, stock, on_order, demand, slack, totals, lines, line_facts)
         observe_inventory(
@@ -270,7 +419,7 @@ def observe_world(
         )
     queue, facts, history = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4)), np.zeros(SUPPLIERS)
     for station in range(qualities.vector.shape[1]):
-        busy, arriving = queue_facts(s, e, station, tables, queue, facts, history)
+        busy, arriving, staffed = queue_facts(s, e, station, tables, rules, queue, facts, history)
         observe_quality(
             qualities.vector[e, station],
             qualities.candidates[e, station],
@@ -282,4 +431,26 @@ def observe_world(
             busy,
             arriving,
             history,
+            staffed,
         )
+
+
+@njit(cache=True)
+def _clear(board: Board, e: int, robot: int) -> None:
+    board.vector[e, robot] = 0.0
+    board.candidates[e, robot] = 0.0
+    board.mask[e, robot] = False
+    board.mask[e, robot, 0] = True
+    board.verb[e, robot] = NONE
+    board.subject[e, robot] = 0
+
+
+@njit(cache=True)
+def _blur(sectors: np.ndarray, robots: Robots, e: int, robot: int, now: float, deviation: float) -> None:
+    """Laser noise (m) on the nearest return of each sector [SECTORS]."""
+    if deviation <= 0.0:
+        return
+    first = (int(now) * robots.pose.shape[1] + robot) * SECTORS
+    for sector in range(SECTORS):
+        noisy = sectors[sector] + deviation * robots.noise[e, (first + sector) % NOISE]
+        sectors[sector] = min(max(noisy, 0.0), LASER_RANGE)

@@ -16,7 +16,7 @@ import numpy as np
 
 from policy_core.contract import Contract, Kind
 from policy_core.serving.policy import Heard, Observation
-from sim.warehouse.greedy import QuietPolicy, quality_choice, reorder_choice
+from sim.warehouse.greedy import QuietPolicy, charge_choice, quality_choice, reorder_choice
 
 BIDS = 5
 NEED_WORTH = 12.0  # metres of detour that one unit of need is worth
@@ -68,10 +68,13 @@ class ContractNetForklift(QuietPolicy):
         return bool(values[10] > 0.5 and theirs > mine)
 
     def choose(self) -> int:
-        """What the auction awards; in a stand-off, the lower right of way goes round."""
+        """What the auction awards; before that, the lower right of way goes round, and a low battery is charged."""
         way_out = [*self.legal(3), *self.legal(2)]
         if way_out:
             return int(way_out[0]) if self._gives_way else 0
+        rest = charge_choice(self)
+        if rest:
+            return rest
         jobs, cost = self._costs()
         mine = {self._serial(c): c for c in jobs}
         bids = sorted(self._bids + [(cost[c], -1, self._serial(c)) for c in jobs])
@@ -95,7 +98,7 @@ class ContractNetForklift(QuietPolicy):
         return 1 + int(round((px + 200.0) * 2)) * 2048 + int(round((py + 200.0) * 2))
 
     def _costs(self) -> tuple[np.ndarray, np.ndarray]:
-        jobs = self.legal(1)
+        jobs = self.legal(1) if not charge_choice(self) else np.zeros(0, np.int64)  # who will charge bids for nothing
         family = self.candidate("sku").argmax(1)
         kind = self.candidate("job").argmax(1)
         weight = np.where(kind == PICK, 1.0, np.where(kind == REJECT, 0.0, 0.5))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sim.warehouse.jobs import grant
 from sim.warehouse.kpis import CLAIM_CONFLICTS
+from sim.warehouse.quality import inspect, judge
+from sim.warehouse.replenishment import reorder
 from sim.warehouse.routes import Tables
-from sim.warehouse.rules import find_pallet, grant, inspect, judge, release, reorder
+from sim.warehouse.rules import release
 from sim.warehouse.settings import Rules
 from sim.warehouse.state import State
+from sim.warehouse.stock import find_pallet
 
-NONE, CLAIM, YIELD, REROUTE, RELEASE, REORDER, INSPECT, PASS, REJECT_PALLET = range(9)  # as in parley_msgs/Decision
+# As in parley_msgs/Decision.
+NONE, CLAIM, YIELD, REROUTE, RELEASE, REORDER, INSPECT, PASS, REJECT_PALLET, CHARGE = range(10)
 
 
 @njit(cache=True)
@@ -47,9 +52,9 @@ def apply_decisions(
         elif verb[agent] == INSPECT:
             inspect(s, e, member[agent], subject[agent], tables, rules)
         elif verb[agent] == PASS:
-            judge(s, e, member[agent], subject[agent], True, tables)
+            judge(s, e, member[agent], subject[agent], True, tables, rules)
         elif verb[agent] == REJECT_PALLET:
-            judge(s, e, member[agent], subject[agent], False, tables)
+            judge(s, e, member[agent], subject[agent], False, tables, rules)
 
 
 @njit(cache=True)

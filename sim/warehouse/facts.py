@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sim.warehouse.calendar import is_staffed, until_cutoff
+from sim.warehouse.jobs import suggest_target
 from sim.warehouse.observe import NO_SLACK, QUEUE
+from sim.warehouse.replenishment import pipeline
 from sim.warehouse.routes import Tables
-from sim.warehouse.rules import best_pallet, is_free_stock, pipeline, suggest_target
 from sim.warehouse.settings import SUPPLIERS, Rules
 from sim.warehouse.state import (
     ABSENT,
@@ -22,6 +24,7 @@ from sim.warehouse.state import (
     SLOT,
     State,
 )
+from sim.warehouse.stock import best_pallet, is_free_stock
 
 LINE_FACTS = 16  # most urgent order lines told to an inventory agent
 
@@ -100,6 +103,7 @@ def stock_facts(
     totals[0] = free / max(slots, 1)
     totals[1] = demand.sum()
     totals[2] = released
+    totals[3] = until_cutoff(s, e)
     return _urgent_lines(s, e, zone, tables, lines, line_facts)
 
 
@@ -151,14 +155,15 @@ def queue_facts(
     e: int,
     station: int,
     tables: Tables,
+    rules: Rules,
     queue: np.ndarray,
     facts: np.ndarray,
     supplier_history: np.ndarray,
-) -> tuple[float, float]:
+) -> tuple[float, float, bool]:
     """What quality agent `station` may know; outputs as in `observe_quality`.
 
     Returns:
-        Seconds until the running inspection ends, and pallets at the inbound docks.
+        Seconds until the running inspection ends, pallets at the inbound docks, and whether the station is staffed.
     """
     queue[:] = 0
     queue[:, 0] = -1
@@ -188,4 +193,4 @@ def queue_facts(
     busy = 0.0
     if s.station_pallet[e, station] >= 0:
         busy = max(0.0, s.station_until[e, station] - s.time[e])
-    return busy, arriving
+    return busy, arriving, is_staffed(s, e, rules)

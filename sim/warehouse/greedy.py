@@ -7,6 +7,7 @@ import numpy as np
 from policy_core.contract import Contract, Kind
 from policy_core.serving.policy import Heard, Observation
 
+LOW = 0.25  # share of the battery below which a forklift goes and charges; a job takes 0.02 of a full one at most
 SURE_GOOD, SURE_BAD = 0.4, 0.6  # mean reading below / above which a station stops asking
 
 
@@ -65,10 +66,13 @@ class RandomPolicy(QuietPolicy):
 
 
 class GreedyForklift(QuietPolicy):
-    """Takes the nearest open job; leaves stand-offs to the classical rule."""
+    """Takes the nearest open job, or charges; leaves stand-offs to the classical rule."""
 
     def choose(self) -> int:
-        """The nearest job, else carry on."""
+        """Charge if the battery is low, else the nearest job, else carry on."""
+        rest = charge_choice(self)
+        if rest:
+            return rest
         jobs = self.legal(1)
         return int(jobs[np.argmin(self.candidate("pick_distance")[jobs])]) if len(jobs) else 0
 
@@ -90,6 +94,12 @@ class GreedyQuality(QuietPolicy):
     def choose(self) -> int:
         """Judge what is clear, else inspect the pallet that waited longest."""
         return quality_choice(self, self.candidate("waited"))
+
+
+def charge_choice(policy: QuietPolicy) -> int:
+    """To charge, if that may be chosen and the battery is low; else 0."""
+    options = policy.legal(4)
+    return int(options[0]) if len(options) and policy.sensed("battery")[0] < LOW else 0
 
 
 def reorder_choice(policy: QuietPolicy, shortage: np.ndarray) -> int:

@@ -23,6 +23,9 @@ KPIS: tuple[str, ...] = (
     "distance_m",
     "orders_received",
     "lines_received",
+    "energy_wh",  # taken up by driving, lifting and idling
+    "charging_s",  # robot-seconds on a charger with a battery that is not full
+    "flat_s",  # robot-seconds with an empty battery
 )
 KPI = {name: index for index, name in enumerate(KPIS)}
 
@@ -45,6 +48,9 @@ KPI = {name: index for index, name in enumerate(KPIS)}
     DISTANCE_M,
     ORDERS_RECEIVED,
     LINES_RECEIVED,
+    ENERGY_WH,
+    CHARGING_S,
+    FLAT_S,
 ) = range(len(KPIS))
 
 

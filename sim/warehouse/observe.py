@@ -12,12 +12,25 @@ import math
 import numpy as np
 from numba import njit
 
-from sim.warehouse.decisions import CLAIM, INSPECT, NONE, PASS, REJECT_PALLET, RELEASE, REORDER, REROUTE, YIELD
+from sim.warehouse.battery import may_charge
+from sim.warehouse.decisions import (
+    CHARGE,
+    CLAIM,
+    INSPECT,
+    NONE,
+    PASS,
+    REJECT_PALLET,
+    RELEASE,
+    REORDER,
+    REROUTE,
+    YIELD,
+)
 from sim.warehouse.routes import Tables
-from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers
+from sim.warehouse.settings import SKUS, SUPPLIERS, BatteryNumbers, MotionNumbers
 from sim.warehouse.skill import (
     BLOCKED,
     BLOCKER,
+    RESTING,
     TO_DROP,
     TO_PICK,
     can_take_job,
@@ -36,7 +49,8 @@ SECTORS = 8  # of the laser, each 45 degrees
 LASER_RANGE = 8.0  # m
 NEIGHBOURS = 3
 NO_SLACK = 600.0  # s, slack of a family nobody waits for
-FORKLIFT_CHOICES = 1 + JOB_CHOICES + 2
+PICK_DISTANCE = 21  # column of a forklift's candidates
+FORKLIFT_CHOICES = 1 + JOB_CHOICES + 3
 INVENTORY_CHOICES = 1 + LINE_CHOICES + SKUS
 QUALITY_CHOICES = 1 + 3 * QUEUE
 
@@ -57,8 +71,11 @@ def observe_forklift(
     me: int,
     jobs: np.ndarray,
     opened: np.ndarray,
+    share: float,
+    is_charging: bool,
     tables: Tables,
     numbers: MotionNumbers,
+    battery: BatteryNumbers,
 ) -> None:
     """Write one forklift's observation.
 
@@ -72,6 +89,8 @@ def observe_forklift(
         others: poses of all robots [R, 4]; row `me` is the robot itself.
         jobs: open jobs [J, 5]: pallet serial, type, SKU family, origin place, target place.
         opened: when each job was opened [J] (s).
+        share: of the battery's capacity that is left.
+        is_charging: the battery is being filled.
     """
     vector[:] = 0.0
     candidates[:] = 0.0
@@ -99,15 +118,20 @@ def observe_forklift(
     vector[48] = goal_distance(skill, pose, tables)
     for job in range(len(jobs)):
         vector[49 + jobs[job, 1]] += 1.0
+    vector[53], vector[54] = share, 1.0 if is_charging else 0.0
 
     mask[0] = True
     candidates[0, 0] = 1.0
-    if can_take_job(skill):
+    if can_take_job(skill) and skill[RESTING] == 0.0:
         _write_jobs(candidates, mask, verb, subject, now, pose, skill, others, me, jobs, opened, tables)
     for choice, action in ((1 + JOB_CHOICES, YIELD), (2 + JOB_CHOICES, REROUTE)):
         candidates[choice, action] = 1.0
         verb[choice] = action
         mask[choice] = is_blocked(skill, numbers)
+    choice = 3 + JOB_CHOICES
+    candidates[choice, 4] = 1.0
+    verb[choice] = CHARGE
+    mask[choice] = may_charge(skill, share, battery)
 
 
 @njit(cache=True)
@@ -165,14 +189,14 @@ def _write_jobs(
                 rival = min(rival, math.hypot(others[other, 0] - x, others[other, 1] - y))
         row = candidates[choice]
         row[1] = 1.0
-        row[4 + jobs[job, 1]] = 1.0
-        row[8 + jobs[job, 2]] = 1.0
-        row[20] = reach
-        row[21] = tables.distance[tables.place_node[origin], tables.place_node[target]]
-        row[22] = now - opened[job]
-        row[23] = rival
+        row[5 + jobs[job, 1]] = 1.0
+        row[9 + jobs[job, 2]] = 1.0
+        row[PICK_DISTANCE] = reach
+        row[22] = tables.distance[tables.place_node[origin], tables.place_node[target]]
+        row[23] = now - opened[job]
+        row[24] = rival
         dx, dy = x - pose[0], y - pose[1]
-        row[24], row[25] = c * dx + s * dy, -s * dx + c * dy
+        row[25], row[26] = c * dx + s * dy, -s * dx + c * dy
         mask[choice] = True
         verb[choice] = CLAIM
         subject[choice] = jobs[job, 0]
@@ -200,7 +224,7 @@ def observe_inventory(
     Args:
         vector, candidates, mask, verb, subject: outputs [O], [C, F], [C], [C], [C].
         stock, pipeline, demand, slack, recent: per family [SKUS].
-        totals: share of free slots, open lines, released lines [3].
+        totals: share of free slots, open lines, released lines, s until the next truck's cut-off [4].
         can_reorder: the agent's pipeline has room.
         lines: order lines, most urgent first [J, 3]: subject, family, lines left of the order.
         line_facts: slack (s), age (s), metres to the dock [J, 3]; metres < 0 where the zone has no free pallet.
@@ -211,7 +235,7 @@ def observe_inventory(
     subject[:] = 0
     vector[0:12], vector[12:24], vector[24:36] = stock, pipeline, demand
     vector[36:48], vector[48:60] = slack, recent
-    vector[60:63] = totals
+    vector[60:64] = totals
     mask[0] = True
     candidates[0, 0] = 1.0
     choice = 1
@@ -256,6 +280,7 @@ def observe_quality(
     busy: float,
     arriving: float,
     supplier_history: np.ndarray,
+    is_staffed: bool,
 ) -> None:
     """Write one quality-control station's observation.
 
@@ -266,6 +291,7 @@ def observe_quality(
         busy: s until the running inspection ends, 0 if none.
         arriving: pallets at the inbound docks.
         supplier_history: share rejected so far [SUPPLIERS].
+        is_staffed: somebody works at the station; without, nothing but waiting is a choice.
     """
     vector[:] = 0.0
     candidates[:] = 0.0
@@ -274,6 +300,7 @@ def observe_quality(
     subject[:] = 0
     vector[3], vector[4] = busy, arriving
     vector[5 : 5 + SUPPLIERS] = supplier_history
+    vector[5 + SUPPLIERS] = 1.0 if is_staffed else 0.0
     mask[0] = True
     candidates[0, 0] = 1.0
     for place in range(QUEUE):
@@ -296,7 +323,7 @@ def observe_quality(
             (2, undecided and queue_facts[place, 1] > 0, REJECT_PALLET),
         ):
             choice = 1 + action * QUEUE + place
-            mask[choice] = allowed
+            mask[choice] = allowed and is_staffed
             verb[choice] = word
             subject[choice] = serial
 

@@ -27,6 +27,10 @@ TEMPLATE = """\
 {backlog}  # s, the orders of so long before the run wait when it begins
 {docks}  # outbound docks that orders are spread over
 
+# A share of the orders comes in waves: released together every period (s), and due at a truck's cut-off one period
+# later. Chosen, not measured: the real streams say when an order was written, not when its truck leaves.
+{waves}
+
 # Units of one family in one order that make a pallet line, by form of the file: 24 units are two inner cartons; pick
 # lines are single pieces, so each stands for one pallet. Pauses between orders longer than longest_gap (s) are cut.
 {consolidation}

@@ -30,6 +30,7 @@ class OrderStream(NamedTuple):
     dock: np.ndarray  # [R] int32: outbound dock
     n_lines: np.ndarray  # [R] int32: 1 to 4
     sku: np.ndarray  # [R, 4] int32: article family of each line; -1 past n_lines
+    cutoffs: tuple[float, float] = (0.0, 0.0)  # s: the first truck's cut-off, and the time between two; 0: no waves
 
 
 class Consolidation(Settings):
@@ -38,6 +39,13 @@ class Consolidation(Settings):
     online_retail: int = Bound(ge=1)
     dc_picks: int = Bound(ge=1)
     longest_gap: float = Bound(gt=0, le=86_400)  # s; longer pauses between orders (nights, Sundays) are cut to this
+
+
+class Waves(Settings):
+    """Orders that are let go together, for a truck that leaves at a fixed time."""
+
+    period: float = Bound(gt=0, le=86_400)  # s between two cut-offs, and between two waves
+    share: float = Bound(ge=0, le=1)  # of the orders; the rest comes one by one
 
 
 class Provenance(Settings):
@@ -58,6 +66,7 @@ class OrderSettings(Settings):
     service_time_per_line: float = Bound(ge=0, le=86_400)  # s more for each line
     backlog: float = Bound(ge=0, le=86_400)  # s: the orders of so long before the run wait when it begins
     docks: int = Bound(ge=1, le=32)  # outbound docks that orders are spread over
+    waves: Waves
     consolidation: Consolidation
     families: tuple[str, ...]  # [SKUS] names, by frequency; the last stands for all others
     popularity: tuple[float, ...]  # [SKUS] share of pallet lines
@@ -91,7 +100,7 @@ def generate(settings: OrderSettings, seed: int | Sequence[int], duration: float
     Arrivals are Poisson. The run is a window of the fitted day that begins at a random open hour; the day passes so
     fast that the fitted mean rate becomes `lines_per_hour`, and the window is scaled to that mean, so runs of any
     length are equally busy and long ones have quiet and busy hours. What came in the `backlog` before the run waits at
-    its start.
+    its start. A share of the orders comes in waves, see `_into_waves`.
     """
     rng = np.random.default_rng(seed)
     size_share = np.asarray(settings.lines_per_order) / sum(settings.lines_per_order)
@@ -107,12 +116,35 @@ def generate(settings: OrderSettings, seed: int | Sequence[int], duration: float
     sku = np.argsort(keys, axis=1)[:, :MOST_LINES].astype(np.int32)
     sku[np.arange(MOST_LINES) >= n_lines[:, None]] = -1
     dock = rng.integers(settings.docks, size=count, dtype=np.int32)
-    return OrderStream(time, due_times(settings, time, n_lines), dock, n_lines, sku)
+    time, due, cutoffs = _into_waves(settings, rng, time, n_lines)
+    order = np.argsort(time, kind="stable")
+    return OrderStream(time[order], due[order], dock[order], n_lines[order], sku[order], cutoffs)
 
 
 def due_times(settings: OrderSettings, time: np.ndarray, n_lines: np.ndarray) -> np.ndarray:
     """When orders that arrive at `time` [R] (s) with `n_lines` [R] lines must be complete [R] (s)."""
     return np.asarray(time + settings.service_time + settings.service_time_per_line * n_lines)
+
+
+def _into_waves(
+    settings: OrderSettings, rng: np.random.Generator, time: np.ndarray, n_lines: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Let a share of the orders go in waves, each at the cut-off of the truck before; gives arrivals and due times [R].
+
+    An order of a wave is released at the start of the period it would have come in, so a run stays as busy as it was.
+    It is due at the first cut-off that leaves it the ordinary time: at the period's end, if that is long enough.
+    """
+    period, share = settings.waves.period, settings.waves.share
+    due = due_times(settings, time, n_lines)
+    if share == 0.0:
+        return time, due, (0.0, 0.0)
+    first = rng.uniform(0.0, period)
+    is_wave = rng.random(len(time)) < share
+    began = first + np.floor((time - first) / period) * period
+    released = np.where(is_wave, np.maximum(began, 0.0), time)
+    earliest = due_times(settings, released, n_lines)
+    cutoff = first + np.ceil((earliest - first) / period - 1e-9) * period
+    return released, np.where(is_wave, cutoff, due), (first, period)
 
 
 def _arrivals(settings: OrderSettings, start: float, share: np.ndarray, duration: float) -> np.ndarray:

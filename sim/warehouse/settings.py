@@ -10,6 +10,7 @@ from pydantic import Field as Bound
 from pydantic import model_validator
 
 from policy_core.config import Settings, read_settings
+from sim.warehouse.bodies import Bodies
 from sim.warehouse.kpis import KPIS
 
 SUPPLIERS = 3
@@ -76,6 +77,67 @@ class Jobs(Settings):
     abandon_after: float = Bound(ge=1, le=600)
 
 
+class Battery(Settings):
+    """What a truck's battery holds, what work takes out of it, and what a charger puts back."""
+
+    capacity: float = Bound(gt=0, le=100_000)
+    initial_share: tuple[float, float]
+    idle_power: float = Bound(ge=0, le=5000)
+    drive_efficiency: float = Bound(gt=0, le=1)
+    lift_efficiency: float = Bound(gt=0, le=1)
+    rolling_resistance: float = Bound(ge=0, le=0.5)
+    charge_power: float = Bound(gt=0, le=50_000)
+    charge_below: float = Bound(ge=0, le=1)
+    charge_until: float = Bound(gt=0, le=1)
+    limp_below: float = Bound(ge=0, le=1)
+    limp_speed: float = Bound(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Battery:
+        low, high = self.initial_share
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"initial_share must be a range within (0, 1], saw {self.initial_share}")
+        if not self.limp_below <= self.charge_below < self.charge_until:
+            raise ValueError(
+                f"wanted limp_below <= charge_below < charge_until, saw {self.limp_below}, {self.charge_below}, "
+                f"{self.charge_until}; a truck would limp before it may charge, or charge without end"
+            )
+        if self.charge_power <= self.idle_power:
+            raise ValueError(
+                f"charge_power ({self.charge_power}) must exceed idle_power ({self.idle_power}), else nothing charges"
+            )
+        return self
+
+
+class Shifts(Settings):
+    """When the quality stations are staffed."""
+
+    length: float = Bound(gt=0, le=86_400)
+    handover: float = Bound(ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _somebody_works(self) -> Shifts:
+        if self.handover >= self.length:
+            raise ValueError(f"handover ({self.handover}) must be shorter than the shift ({self.length})")
+        return self
+
+
+class Outages(Settings):
+    """Robots that stop dead in an episode of a simulated world, and when they come back."""
+
+    share: float = Bound(ge=0, le=1)
+    after: tuple[float, float]
+    back_after: tuple[float, float] | None
+
+    @model_validator(mode="after")
+    def _ranges_are_ranges(self) -> Outages:
+        for name in ("after", "back_after"):
+            limits = getattr(self, name)
+            if limits is not None and not 0 <= limits[0] <= limits[1]:
+                raise ValueError(f"{name} must be a range [low, high] of seconds from 0, saw {list(limits)}")
+        return self
+
+
 class WarehouseSettings(Settings):
     """config/warehouse.yaml."""
 
@@ -85,6 +147,9 @@ class WarehouseSettings(Settings):
     motion: Motion
     radio: Radio
     jobs: Jobs
+    battery: Battery
+    shifts: Shifts
+    outages: Outages
     reward: dict[str, float]
 
     @model_validator(mode="after")
@@ -104,11 +169,25 @@ class WarehouseSettings(Settings):
             low,
             high,
             self.replenishment.max_pipeline,
+            self.jobs.abandon_after,
+            self.shifts.length,
+            self.shifts.handover,
         )
 
     def motion_numbers(self) -> MotionNumbers:
         """The numbers the motion kernel takes."""
         return MotionNumbers(**self.motion.model_dump())
+
+    def battery_numbers(self, bodies: Bodies) -> BatteryNumbers:
+        """The numbers the battery kernels take; masses are those of config/bodies.yaml."""
+        fields = self.battery.model_dump(exclude={"initial_share"})
+        return BatteryNumbers(
+            **fields,
+            truck_mass=bodies.forklift.mass + bodies.forks.mass,
+            fork_mass=bodies.forks.mass,
+            load_mass=bodies.pallet.mass,
+            half_track=bodies.forklift.track / 2,
+        )
 
     def reward_weights(self) -> np.ndarray:
         """Weight of one unit of each KPI [KPIs]."""
@@ -116,7 +195,7 @@ class WarehouseSettings(Settings):
 
 
 class Rules(NamedTuple):
-    """Flat numbers for sim/warehouse/rules.py, in seconds and pallets."""
+    """Flat numbers for the rules of the goods flow, in seconds and pallets."""
 
     ship_time: float
     collect_time: float
@@ -124,6 +203,28 @@ class Rules(NamedTuple):
     lead_low: float
     lead_high: float
     max_pipeline: int
+    abandon_after: float
+    shift_length: float
+    handover: float
+
+
+class BatteryNumbers(NamedTuple):
+    """Flat numbers for sim/warehouse/battery.py: Wh, W, kg, m, shares; meanings in config/warehouse.yaml."""
+
+    capacity: float
+    idle_power: float
+    drive_efficiency: float
+    lift_efficiency: float
+    rolling_resistance: float
+    charge_power: float
+    charge_below: float
+    charge_until: float
+    limp_below: float
+    limp_speed: float
+    truck_mass: float
+    fork_mass: float
+    load_mass: float
+    half_track: float
 
 
 class MotionNumbers(NamedTuple):

@@ -35,7 +35,9 @@ PHASE, NODE, HERE, PICK_PLACE, DROP_PLACE, HOME, HOLD_UNTIL, BLOCKED, BLOCKER, B
 DETOUR, SPEED = 11, 12  # node to pass before the route is taken up again; last commanded speed
 BACKING = 13  # metres still to back off; negative: to creep ahead
 LET_PASS, WAIT_UNTIL = 14, 15  # robot that shall pass first, and how long it is waited for (s)
-SKILL_SIZE = 16
+RESTING = 16  # 1: has chosen to charge; claims nothing until the battery holds enough (sim/warehouse/battery.py)
+MET, MET_X, MET_Y = 17, 18, 19  # robot of the last stand-off, and where it stood (m, map)
+SKILL_SIZE = 20
 
 
 @njit(cache=True)
@@ -44,7 +46,7 @@ def new_skill(home: int, pose: np.ndarray, tables: Tables) -> np.ndarray:
     skill = np.zeros(SKILL_SIZE)
     skill[PHASE] = PARKED
     skill[HOME] = home
-    skill[PICK_PLACE] = skill[DROP_PLACE] = skill[BLOCKER] = skill[DETOUR] = skill[LET_PASS] = -1
+    skill[PICK_PLACE] = skill[DROP_PLACE] = skill[BLOCKER] = skill[DETOUR] = skill[LET_PASS] = skill[MET] = -1
     skill[HERE] = skill[NODE] = nearest_node(pose, tables)
     return skill
 
@@ -81,6 +83,7 @@ def start_job(skill: np.ndarray, pick: int, drop: int, is_loaded: bool) -> None:
     skill[DETOUR] = skill[LET_PASS] = -1
     skill[HOLD_UNTIL] = 0.0
     skill[BACKING] = 0.0
+    skill[RESTING] = 0.0
 
 
 @njit(cache=True)
@@ -100,6 +103,22 @@ def has_lifted(skill: np.ndarray) -> bool:
 def has_dropped(skill: np.ndarray) -> bool:
     """The pallet stands at its target: reported as DROPPED until the job is taken off the board."""
     return skill[PHASE] == LEAVE_DROP
+
+
+@njit(cache=True)
+def let_go(skill: np.ndarray) -> None:
+    """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
+    phase, pick = skill[PHASE], skill[PICK_PLACE]
+    if pick < 0:
+        return
+    if phase == TO_PICK or phase == ALIGN_PICK or phase == LEAVE_HOME:
+        skill[PHASE] = IDLE
+    elif phase == ENTER_PICK:
+        skill[PHASE], skill[DROP_PLACE] = LEAVE_DROP, pick
+    elif phase == LIFT or phase == LEAVE_PICK:
+        skill[PHASE], skill[DROP_PLACE] = ENTER_DROP, pick
+    elif phase == TO_DROP or phase == ALIGN_DROP:
+        skill[PHASE], skill[DROP_PLACE] = TO_DROP, pick
 
 
 @njit(cache=True)

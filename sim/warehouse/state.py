@@ -70,6 +70,9 @@ class State(NamedTuple):
     station_until: np.ndarray  # [E, Z] s
     supplier_seen: np.ndarray  # [E, SUPPLIERS]
     supplier_rejected: np.ndarray  # [E, SUPPLIERS]
+    shift_start: np.ndarray  # [E] s, when the first shift began, at or before 0
+    wave_first: np.ndarray  # [E] s, the first truck's cut-off
+    wave_period: np.ndarray  # [E] s between cut-offs; 0: orders come without waves
     stream_next: np.ndarray  # [E] next order of the stream
     stream_time: np.ndarray  # [E, M] s; inf past the end
     stream_due: np.ndarray  # [E, M] s
@@ -133,6 +136,9 @@ def make_state(worlds: int, tables: Tables, orders_held: int) -> State:
         station_until=real(stations),
         supplier_seen=real(SUPPLIERS),
         supplier_rejected=real(SUPPLIERS),
+        shift_start=real(),
+        wave_first=real(),
+        wave_period=real(),
         stream_next=whole(),
         stream_time=np.full((e, orders_held), np.inf),
         stream_due=real(orders_held),
@@ -166,6 +172,7 @@ def open_world(
     state.draw_reading[world] = rng.normal(0.0, settings.quality.reading_noise, (DRAWS, 4))
     _load_orders(state, world, stream)
     _fill_racks(state, world, tables, settings, popularity, rng)
+    state.shift_start[world] = -rng.random() * settings.shifts.length
 
 
 def _load_orders(state: State, world: int, stream: OrderStream) -> None:
@@ -180,6 +187,7 @@ def _load_orders(state: State, world: int, stream: OrderStream) -> None:
     state.stream_due[world, :count] = stream.due
     state.stream_dock[world, :count] = stream.dock
     state.stream_sku[world, :count] = stream.sku
+    state.wave_first[world], state.wave_period[world] = stream.cutoffs
 
 
 def _fill_racks(

@@ -26,6 +26,9 @@ from sim.warehouse.skill import (
     HERE,
     HOLD_UNTIL,
     LET_PASS,
+    MET,
+    MET_X,
+    MET_Y,
     NODE,
     WAIT_UNTIL,
     goal_node,
@@ -46,6 +49,7 @@ LOOK_OUT = 12.0  # m; robots farther away are not waited for
 TIGHT_APART, TIGHT_ASIDE = 1.2, 1.0  # m, the same where there is no such room
 FARTHEST_ASIDE = 14.0  # m to drive at most to let another pass
 LONGEST_WAIT = 25.0  # s
+STOOD = 0.05  # m; a robot that moved less between two stand-offs is taken for an obstacle
 CLEAR_AHEAD = 10  # nodes of a way that are looked at for robots
 LONGEST_WAY = 40  # nodes of another's way that are looked at
 
@@ -154,10 +158,19 @@ def resolve(
 
 @njit(cache=True)
 def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -> bool:
-    """Pass the blocker by another way: the free neighbouring node from which the goal is nearest."""
+    """Pass the blocker by another way: the free neighbouring node from which the goal is nearest.
+
+    A blocker that stands where it stood at the last stand-off with it may be dead; it is given a wide berth.
+    """
     goal = goal_node(skill, tables)
     if goal < 0:
         return False
+    blocker = int(skill[BLOCKER])
+    if blocker >= 0:
+        has_stood = stands_still(skill, blocker, fleet)
+        skill[MET], skill[MET_X], skill[MET_Y] = blocker, fleet.pose[blocker, 0], fleet.pose[blocker, 1]
+        if has_stood and _go_round(skill, pose, goal, fleet, tables):
+            return True
     blocked_node = int(skill[NODE])
     here = nearest_node(pose, tables)
     best, cost = -1, np.inf
@@ -174,6 +187,53 @@ def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -
     skill[NODE] = skill[DETOUR] = best
     skill[LET_PASS] = -1
     skill[BLOCKED] = 0.0
+    return True
+
+
+@njit(cache=True)
+def stands_still(skill: np.ndarray, robot: int, fleet: Fleet) -> bool:
+    """The last stand-off was with that robot, and it has not moved since."""
+    at = fleet.pose[robot]
+    return int(skill[MET]) == robot and math.hypot(at[0] - skill[MET_X], at[1] - skill[MET_Y]) < STOOD
+
+
+@njit(cache=True)
+def _go_round(skill: np.ndarray, pose: np.ndarray, goal: int, fleet: Fleet, tables: Tables) -> bool:
+    """Drive by the node over which the whole way to the goal is shortest and clear of the blocker."""
+    blocker, here = int(skill[BLOCKER]), nearest_node(pose, tables)
+    best = _best_round(here, goal, APART, fleet.pose[blocker], tables)
+    if best < 0:
+        best = _best_round(here, goal, TIGHT_APART, fleet.pose[blocker], tables)
+    if best < 0:
+        return False
+    skill[LET_PASS], skill[WAIT_UNTIL] = blocker, 0.0  # it is not waited for
+    skill[DETOUR], skill[NODE] = best, tables.next_node[here, best]
+    skill[BLOCKED] = 0.0
+    heading = math.atan2(tables.node_y[int(skill[NODE])] - pose[1], tables.node_x[int(skill[NODE])] - pose[0])
+    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0:
+        skill[BACKING] = _shift(pose, fleet, tables)
+    return True
+
+
+@njit(cache=True)
+def _best_round(here: int, goal: int, apart: float, at: np.ndarray, tables: Tables) -> int:
+    """The node over which the way is shortest that stays `apart` (m) from a pose; -1 if there is none."""
+    best, cost = -1, np.inf
+    for node in range(len(tables.node_x)):
+        length = tables.distance[here, node] + tables.distance[node, goal]
+        if node == here or length >= cost or not _is_clear(here, node, apart, at, tables):
+            continue
+        if _is_clear(node, goal, apart, at, tables):
+            best, cost = node, length
+    return best
+
+
+@njit(cache=True)
+def _is_clear(start: int, end: int, apart: float, at: np.ndarray, tables: Tables) -> bool:
+    """Whether a way, its start left out, stays `apart` (m) from a pose."""
+    for step in way_between(start, end, tables)[1:]:
+        if math.hypot(tables.node_x[step] - at[0], tables.node_y[step] - at[1]) < apart:
+            return False
     return True
 
 
@@ -249,6 +309,8 @@ def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet,
     for other in range(len(fleet.pose)):
         at = fleet.pose[other]
         if other == fleet.me or not math.hypot(at[0] - tables.node_x[node], at[1] - tables.node_y[node]) < LOOK_OUT:
+            continue
+        if stands_still(skill, other, fleet):
             continue
         way = way_of(other, fleet, tables)
         if len(mine) < 2 or _gap(node, way, tables) < ASIDE or _gap(mine[1], way, tables) >= ASIDE:

@@ -37,8 +37,9 @@ from parley_msgs.msg import (
 from sim.fast.env import make
 from sim.warehouse.decisions import apply_decisions
 from sim.warehouse.facts import LINE_FACTS, open_jobs, queue_facts, stock_facts
+from sim.warehouse.jobs import dropped, picked
 from sim.warehouse.observe import QUEUE
-from sim.warehouse.rules import advance, dropped, picked
+from sim.warehouse.rules import advance
 from sim.warehouse.settings import SKUS, SUPPLIERS
 from sim.warehouse.skill import wrap
 from sim.warehouse.state import ABSENT, CARRYING, GRANTED, NO_JOB
@@ -65,6 +66,7 @@ class LockstepWorld(Node):
             warehouse=f"{root}warehouse.yaml",
             contract=f"{root}contract.yaml",
             orders=f"{root}orders.yaml",
+            bodies=f"{root}bodies.yaml",
             stagger=False,
         )
         self.world.reset(seed)
@@ -158,7 +160,7 @@ class LockstepWorld(Node):
         self._say_pallets(stamp)
         for zone, name in enumerate(n for n in self.fleet if n.startswith("inventory")):
             stock, on_order, demand, slack = np.zeros((4, SKUS))
-            totals, lines = np.zeros(3), np.zeros((LINE_FACTS, 3), np.int32)
+            totals, lines = np.zeros(4), np.zeros((LINE_FACTS, 3), np.int32)
             facts = np.zeros((LINE_FACTS, 3))
             count = stock_facts(
                 self.state, 0, zone, self.tables, self.rules, stock, on_order, demand, slack, totals, lines, facts
@@ -171,7 +173,7 @@ class LockstepWorld(Node):
                 strict=True,
             ):
                 setattr(ros, field, array.array("f", values.astype("f4").tobytes()))
-            ros.free_slots, ros.open_lines, ros.released = (float(value) for value in totals)
+            ros.free_slots, ros.open_lines, ros.released, ros.cutoff = (float(value) for value in totals)
             for line, fact in zip(lines[:count], facts[:count], strict=True):
                 ros.lines.append(
                     OrderLine(
@@ -188,8 +190,10 @@ class LockstepWorld(Node):
         for station, name in enumerate(n for n in self.fleet if n.startswith("quality")):
             queue, facts = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4))
             history = np.zeros(SUPPLIERS)
-            busy, arriving = queue_facts(self.state, 0, station, self.tables, queue, facts, history)
-            ros = QualityReport(tick=self.tick, agent=name, busy=busy, arriving=arriving)
+            busy, arriving, staffed = queue_facts(
+                self.state, 0, station, self.tables, self.rules, queue, facts, history
+            )
+            ros = QualityReport(tick=self.tick, agent=name, busy=busy, arriving=arriving, staffed=bool(staffed))
             ros.header.stamp = stamp
             ros.supplier_history = array.array("f", history.astype("f4").tobytes())
             for row, fact in zip(queue, facts, strict=True):

@@ -19,7 +19,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState, LaserScan
+from sensor_msgs.msg import BatteryState, JointState, LaserScan
 from tf2_msgs.msg import TFMessage
 
 from parley_msgs.msg import ForkCommand, JobBoard, Kpis, Pallet, PalletList, RobotStates
@@ -68,6 +68,7 @@ class Counterpart(Node):
         self.poses: dict[str, list[tuple[float, ...]]] = {name: [] for name in ROBOTS}
         self.scans: dict[str, LaserScan] = {}
         self.joints: dict[str, JointState] = {}
+        self.batteries: dict[str, list[BatteryState]] = {name: [] for name in ROBOTS}
         self.states, self.contacts, self.transforms = RobotStates(), Kpis(), TFMessage()
         self.static, self.diagnostics = TFMessage(), list[DiagnosticArray]()
         self.pallets: list[Pallet] = []
@@ -88,6 +89,8 @@ class Counterpart(Node):
             self.create_subscription(LaserScan, f"/{name}/scan", lambda m, n=name: self.scans.update({n: m}), TICK)
             hear_joints = lambda m, n=name: self.joints.update({n: m})  # noqa: E731
             self.create_subscription(JointState, f"/{name}/joint_states", hear_joints, TICK)
+            hear_battery = lambda m, n=name: self.batteries[n].append(m)  # noqa: E731
+            self.create_subscription(BatteryState, f"/{name}/battery_state", hear_battery, TICK)
 
     def hear_clock(self, message: Clock) -> None:
         now = message.clock.sec + 1e-9 * message.clock.nanosec
@@ -259,6 +262,39 @@ def test_pallets_follow_the_ledger_and_contacts_are_counted(stage):
     assert counted(other) == {"forklift_1": 1.0, "forklift_2": 0.0, "near_misses": 0.0}
 
 
+def test_a_battery_is_filled_at_the_charger_and_emptied_by_work(stage):
+    world = stage(
+        lambda robot, step: (-0.4 if step < 30 else 0.4, 0.0, 0.03) if robot == "forklift_1" else (0, 0, 0.03)
+    )
+    other = world.start()
+    assert world.run_until(lambda: len(other.clocks) > 60)
+    gone, parked = ([battery.percentage for battery in other.batteries[name]] for name in ROBOTS[:2])
+    assert all(0.5 <= shares[0] <= 1.0 for shares in (gone, parked))
+    assert gone[50] < gone[10] and parked[50] > parked[10]
+    status = [other.batteries[name][40].power_supply_status for name in ROBOTS[:2]]
+    assert status == [BatteryState.POWER_SUPPLY_STATUS_DISCHARGING, BatteryState.POWER_SUPPLY_STATUS_CHARGING]
+    odom = round(other.clocks[40] / 0.1)
+    stamp = other.batteries[ROBOTS[0]][40].header.stamp
+    assert round((stamp.sec + 1e-9 * stamp.nanosec) / 0.1) == odom
+    told = dict(zip(other.contacts.names, other.contacts.values, strict=True))
+    assert told["energy_wh"] > 0 and told["charging_s"] == pytest.approx(len(other.clocks) * 0.1, abs=1.5)
+    assert told["flat_s"] == 0.0
+
+
+def test_a_robot_with_an_empty_battery_stays_where_it_is_whatever_it_is_told(stage):
+    world = stage(lambda robot, step: (-0.4, 0.0, 0.1))
+    other = world.start()
+    batteries = world.sim._setup.batteries
+    batteries.energy[0] = 0.0
+    batteries._homes[0] = batteries._homes[1]  # no charger here
+    assert world.run_until(lambda: len(other.clocks) > 25)
+    start, now = other.poses["forklift_1"][0], other.poses["forklift_1"][-1]
+    assert math.dist(start[:2], now[:2]) < 0.01
+    start, now = other.poses["forklift_2"][0], other.poses["forklift_2"][-1]
+    assert math.dist(start[:2], now[:2]) > 0.3, "negative control"
+    assert other.batteries["forklift_1"][-1].percentage == 0.0
+
+
 def test_two_robots_that_meet_have_each_begun_a_near_miss_and_then_a_contact(stage):
     def meet(robot: str, step: int) -> tuple[float, float, float]:
         side = 1.0 if robot == "forklift_1" else -1.0  # turn towards each other on the spot, then drive
@@ -273,7 +309,9 @@ def test_two_robots_that_meet_have_each_begun_a_near_miss_and_then_a_contact(sta
 
 
 def counted(other: Counterpart) -> dict[str, float]:
-    return dict(zip(other.contacts.names, other.contacts.values, strict=True))
+    """Contacts and near misses."""
+    told = dict(zip(other.contacts.names, other.contacts.values, strict=True))
+    return {name: value for name, value in told.items() if name in (*ROBOTS, "near_misses")}
 
 
 def test_without_agents_the_world_follows_the_wall_clock_and_a_person_can_drive(stage):

@@ -131,6 +131,7 @@ def stock_report():
     numbers = array.array("f", range(12))
     ros = StockReport(agent="inventory_1", stock=numbers, pipeline=numbers, demand=numbers, slack=numbers)
     ros.recent, ros.free_slots, ros.open_lines, ros.released, ros.can_reorder = numbers, 0.5, 4.0, 2.0, True
+    ros.cutoff = 45.0
     ros.lines = [
         OrderLine(subject=5, sku=11, slack=60.0, age=3.0, haul_distance=12.0, lines_left=2, releasable=True),
         OrderLine(subject=9, sku=0, slack=70.0, age=4.0, haul_distance=0.0, lines_left=1, releasable=False),
@@ -141,7 +142,7 @@ def stock_report():
 def test_a_stock_report_becomes_arrays():
     facts = convert.stock_facts(through_dds(stock_report()))
     assert facts.slack.tolist() == list(range(12))
-    assert facts.totals.tolist() == [0.5, 4.0, 2.0]
+    assert facts.totals.tolist() == [0.5, 4.0, 2.0, 45.0]
     assert facts.lines.tolist() == [[5, 11, 2], [9, 0, 1]]
     assert facts.line_facts.tolist() == [[60.0, 3.0, 12.0], [70.0, 4.0, -1.0]]
 
@@ -170,7 +171,10 @@ def test_a_quality_report_becomes_arrays():
     facts = convert.queue_facts(through_dds(quality_report()))
     assert facts.queue.tolist() == [[-1, 0, 0, 0], [4, 1, 2, 1], [-1, 0, 0, 0]]
     assert facts.queue_facts[1].tolist() == [0.5, 1.0, 9.0, 1.0]
-    assert (facts.busy, facts.arriving) == (3.0, 2.0)
+    assert (facts.busy, facts.arriving, facts.is_staffed) == (3.0, 2.0, True)
+    ros = quality_report()
+    ros.staffed = False
+    assert not convert.queue_facts(through_dds(ros)).is_staffed
 
 
 @pytest.mark.parametrize(("field", "value"), [("sku", 12), ("supplier", 3), ("state", 4)])

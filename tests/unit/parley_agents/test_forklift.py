@@ -14,7 +14,7 @@ from parley_agents.surroundings import Surroundings
 from policy_core.contract import read_contract
 from sim.warehouse import skill
 from sim.warehouse.bodies import read_bodies
-from sim.warehouse.decisions import CLAIM
+from sim.warehouse.decisions import CHARGE, CLAIM
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
@@ -39,6 +39,7 @@ class World:
 
     def __init__(self, parts):
         self.plan, self.tables, self.numbers, self.outline, self.surroundings = parts
+        self.battery, self.share = read_warehouse(CONFIG / "warehouse.yaml").battery_numbers(BODIES), 1.0
         self.homes = np.array(self.plan.of_type("parking"))
         self.job = JobFacts(7, 3, 5, self.plan.of_type("slot")[4], self.plan.of_type("outbound")[0])
         self.pose = skill.parked_pose(self.homes[0], self.tables, self.numbers)
@@ -50,11 +51,13 @@ class World:
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
         guard = Guard(read_guard(CONFIG / "guard.yaml"), self.outline)
-        return ForkliftBody("r", ("r", "s"), self.homes, kind, self.tables, self.numbers, guard, self.surroundings)
+        return ForkliftBody(
+            "r", ("r", "s"), self.homes, kind, self.tables, self.numbers, self.battery, guard, self.surroundings
+        )
 
     def tell(self, body):
         body.others[0] = self.pose
-        body.sensors = RobotFacts(FREE, 0.0, 2 * math.pi / 90, self.fork, self.now, self.now)
+        body.sensors = RobotFacts(FREE, 0.0, 2 * math.pi / 90, self.fork, self.now, self.now, self.share)
 
     def board(self, granted):
         jobs = {"r": self.job} if granted and not self.dropped else {}
@@ -233,3 +236,43 @@ def test_a_robot_without_a_fresh_decision_stops(world):
         world.step(body)
     world.tell(body)
     assert body.command(world.now, world.now - 60.0).reason == "decision stale"
+
+
+def test_a_robot_with_a_weak_battery_limps_and_an_empty_one_stands(world):
+    fastest = {}
+    for share in (1.0, 0.1, 0.0):
+        world.__init__((world.plan, world.tables, world.numbers, world.outline, world.surroundings))
+        world.share = share
+        body = started(world, True)
+        body.follow(world.board(True))
+        start, fastest[share] = world.pose.copy(), 0.0
+        for _ in range(120):
+            world.step(body)
+            fastest[share] = max(fastest[share], abs(world.pose[3]))
+        assert (world.pose[:2] == start[:2]).all() == (share == 0.0)
+    limit = world.battery.limp_speed * world.numbers.cruise_speed
+    assert 0.3 < fastest[0.1] <= limit + 1e-9 < fastest[1.0]
+    assert fastest[0.0] == 0.0 and body.progress().battery == 0.0
+
+
+def test_a_robot_that_chose_to_charge_claims_nothing_until_its_battery_holds_enough(world):
+    body = started(world, False)
+    charge = 15
+    assert not body.observe(0.0).mask[charge], "the battery is full"
+    world.share = 0.3
+    world.tell(body)
+    seen = body.observe(0.0)
+    assert seen.mask[charge] and seen.mask[1]
+    assert body.decide(charge, 0.0).verb == CHARGE
+    assert not body.observe(0.0).mask[1:13].any()
+    world.share = world.battery.charge_until
+    world.step(body)
+    world.tell(body)
+    assert body.observe(0.0).mask[1] and not body.observe(0.0).mask[charge]
+
+
+def test_a_robot_with_a_job_cannot_choose_to_charge(world):
+    world.share = 0.2
+    body = started(world, False)
+    body.follow(world.board(True))
+    assert not body.observe(0.0).mask[15]

@@ -132,6 +132,24 @@ def test_counters_that_begin_anew_with_their_process_are_added_up(opened):
     assert opened.dispatcher.tally["counter that makes no sense"] == 3
 
 
+@pytest.mark.parametrize(("battery", "phase"), [(0.1, GRANTED), (0.0, OPEN_JOB)])
+def test_the_job_of_a_robot_whose_battery_is_empty_is_offered_again(opened, battery, phase):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    job = int(s.job_serial[0, slot])
+    for _ in range(8):
+        say(opened, forklift_1=Word(job=job, phase=TO_PICK, battery=battery))
+    assert s.job_phase[0, slot] == phase
+    assert faults(s) == []
+
+
+def test_what_the_simulator_counts_for_the_fleet_is_kept(opened):
+    opened.dispatcher.count_contacts({"energy_wh": 3.5, "charging_s": 20.0, "flat_s": 1.0})
+    opened.dispatcher.count_contacts({"energy_wh": 4.0, "charging_s": 20.0, "flat_s": 1.0})
+    kpis = opened.dispatcher.kpis()
+    assert (kpis["energy_wh"], kpis["charging_s"], kpis["flat_s"]) == (4.0, 20.0, 1.0)
+
+
 def test_counters_go_on_after_a_restart(tmp_path):
     address = told(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     first = open_dispatcher(address, CREW)

@@ -8,7 +8,7 @@ from parley_agents.convert import board_of, queue_facts, stock_facts
 from parley_agents.inventory import InventoryBody
 from parley_agents.quality import QualityBody
 from parley_tasks.convert import Reporter
-from parley_tasks.dispatcher import LIFTED, SET_DOWN, TO_PICK, Dispatcher, Word
+from parley_tasks.dispatcher import LIFTED, OF_FLEET, SET_DOWN, TO_PICK, Dispatcher, Word
 from parley_tasks.history import Names
 from parley_tasks.ledger import Identity, Ledger
 from policy_core.serving.policy import Observation
@@ -16,13 +16,22 @@ from sim.fast.env import make
 from sim.warehouse.baselines import make_baseline
 from sim.warehouse.decisions import CLAIM, REORDER
 from sim.warehouse.facts import open_jobs
-from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, KPIS, NEAR_MISSES
+from sim.warehouse.kpis import BLOCKED_S, CHARGING_S, CONTACTS, DISTANCE_M, ENERGY_WH, FLAT_S, KPIS, NEAR_MISSES
+from sim.warehouse.observe import PICK_DISTANCE
 from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED, has_lifted
 from sim.warehouse.state import CARRYING, State
 from tests.support.scripted_decisions import CREW
 
 TICKS = 270
-OF_ROBOTS = [BLOCKED_S, DISTANCE_M, CONTACTS, NEAR_MISSES]  # reach the task server a tick later
+OF_ROBOTS = [
+    BLOCKED_S,
+    DISTANCE_M,
+    CONTACTS,
+    NEAR_MISSES,
+    ENERGY_WH,
+    CHARGING_S,
+    FLAT_S,
+]  # reach the task server a tick later
 OF_RULES = [index for index in range(len(KPIS)) if index not in OF_ROBOTS]
 
 
@@ -73,7 +82,7 @@ def words(world, choices) -> dict[str, Word]:
                 phase = LIFTED if has_lifted(skill) else SET_DOWN if is_carried else TO_PICK
                 word = word._replace(job=int(s.job_serial[0, slot]), phase=phase)
             word = word._replace(
-                pick_distance=float(board.candidates[0, member, choice, 20]),
+                pick_distance=float(board.candidates[0, member, choice, PICK_DISTANCE]),
                 blocked=float(skill[BLOCKED_TOTAL]),
                 travelled=float(skill[TRAVELLED]),
             )
@@ -117,8 +126,8 @@ def test_the_task_server_plays_the_same_warehouse_as_training(world, tmp_path):
                 np.testing.assert_array_equal(seen.candidates, its.candidates[0, member])
 
         choices = choose(world, tick)
-        contacts, near_misses = world.state.kpi[0, [CONTACTS, NEAR_MISSES]].tolist()
-        dispatcher.count_contacts({"forklift_1": contacts, "near_misses": near_misses})
+        counted = {name: world.state.kpi[0, index] for name, index in OF_FLEET.items()}
+        dispatcher.count_contacts({"forklift_1": world.state.kpi[0, CONTACTS], **counted})
         dispatcher.resolve(tick, words(world, choices))
         np.testing.assert_allclose(state.kpi[0, OF_ROBOTS], world.state.kpi[0, OF_ROBOTS], atol=1e-9)
         world.step(np.array([choices]))

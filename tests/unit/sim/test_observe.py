@@ -107,10 +107,10 @@ def test_quality_choices_follow_the_state_of_the_queue():
     mask, verb, subject = (np.zeros(kind.candidates, t) for t in (bool, np.int32, np.int32))
     queue = np.array([[41, 1, 2, 0], [42, 1, 3, 1], [-1, 0, 0, 0]], np.int32)
     facts = np.array([[0.0, 0, 5, 0], [0.9, 1, 9, 0], [0, 0, 0, 0]])
-    observe.observe_quality(vector, cand, mask, verb, subject, queue, facts, 0.0, 2.0, np.array([0.1, 0.2, 0.3]))
+    observe.observe_quality(vector, cand, mask, verb, subject, queue, facts, 0.0, 2.0, np.array([0.1, 0.2, 0.3]), True)
     assert mask.tolist() == [True, True, True, False, True, True, False, False, True, False]
     assert subject[8] == 42 and cand[8, kind.place("reading", of_candidate=True)][0] == pytest.approx(0.9)
-    observe.observe_quality(vector, cand, mask, verb, subject, queue, facts, 3.0, 2.0, np.array([0.1, 0.2, 0.3]))
+    observe.observe_quality(vector, cand, mask, verb, subject, queue, facts, 3.0, 2.0, np.array([0.1, 0.2, 0.3]), True)
     assert not mask[1] and not mask[2], "one inspection at a time"
 
 

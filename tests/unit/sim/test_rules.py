@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.warehouse import decisions, rules
+from sim.warehouse import decisions, jobs, quality, replenishment, rules, stock
 from sim.warehouse.kpis import KPI
 from sim.warehouse.state import (
     CARRYING,
@@ -35,6 +35,7 @@ def opened(stream, popularity=None):
     state = make_state(1, TABLES, 16)
     rng = np.random.default_rng(5)
     open_world(state, 0, TABLES, SETTINGS, stream, np.ones(12) if popularity is None else popularity, rng)
+    state.shift_start[0] = 0.0  # no handover within the first half hour
     return state
 
 
@@ -47,9 +48,9 @@ def advance(state, now):
 
 
 def carry(state, slot, robot=0):
-    assert rules.grant(state, 0, slot, robot, TABLES)
-    rules.picked(state, 0, slot)
-    rules.dropped(state, 0, slot, TABLES)
+    assert jobs.grant(state, 0, slot, robot, TABLES)
+    jobs.picked(state, 0, slot)
+    jobs.dropped(state, 0, slot, TABLES)
 
 
 def zone_of(state, slot):
@@ -61,7 +62,7 @@ def test_an_order_is_on_time_when_its_last_line_is_shipped_before_it_is_due():
     advance(state, 1.0)
     assert kpi(state, "orders_received") == 1 and kpi(state, "lines_received") == 2
     for line in (0, 1):
-        zone = next(z for z in (0, 1) if rules.best_pallet(state, 0, z, line, TABLES) >= 0)
+        zone = next(z for z in (0, 1) if stock.best_pallet(state, 0, z, line, TABLES) >= 0)
         rules.release(state, 0, zone, line, TABLES)
     slots = np.flatnonzero(state.job_type[0] == PICK)
     assert len(slots) == 2
@@ -84,9 +85,9 @@ def test_a_late_order_counts_its_seconds_past_due():
 
 def test_a_reordered_pallet_goes_through_inspection_to_a_slot():
     state = opened(orders())
-    before = rules.free_stock(state, 0, 7)
-    rules.reorder(state, 0, 1, 7, RULES)
-    assert rules.pipeline(state, 0, 1, 7) == 1 and rules.pipeline(state, 0, 0, 7) == 0
+    before = stock.free_stock(state, 0, 7)
+    replenishment.reorder(state, 0, 1, 7, RULES)
+    assert replenishment.pipeline(state, 0, 1, 7) == 1 and replenishment.pipeline(state, 0, 0, 7) == 0
     advance(state, RULES.lead_high + 0.1)
     slot = int(np.flatnonzero((state.pallet_sku[0] == 7) & (state.pallet_state[0] == 1))[0])
     assert TABLES.place_type[state.pallet_place[0, slot]] == INBOUND_PLACE
@@ -94,20 +95,20 @@ def test_a_reordered_pallet_goes_through_inspection_to_a_slot():
     place = state.pallet_place[0, slot]
     assert TABLES.place_type[place] == INSPECTION and kpi(state, "pallets_received") == 1
     station, serial = int(TABLES.place_group[place]), int(state.pallet_serial[0, slot])
-    rules.inspect(state, 0, station, serial, TABLES, RULES)
-    rules.judge(state, 0, station, serial, True, TABLES)
+    quality.inspect(state, 0, station, serial, TABLES, RULES)
+    quality.judge(state, 0, station, serial, True, TABLES, RULES)
     assert state.job_type[0, slot] == NO_JOB, "no judgement while the inspection runs"
     advance(state, state.time[0] + RULES.inspection_time)
     assert state.pallet_inspections[0, slot] == 1
-    rules.judge(state, 0, station, serial, True, TABLES)
+    quality.judge(state, 0, station, serial, True, TABLES, RULES)
     assert state.job_type[0, slot] == STORE
     carry(state, slot)
     assert TABLES.place_type[state.pallet_place[0, slot]] == SLOT
-    assert rules.free_stock(state, 0, 7) == before + 1 and kpi(state, "pallets_stored") == 1
+    assert stock.free_stock(state, 0, 7) == before + 1 and kpi(state, "pallets_stored") == 1
 
 
 def arrived(state, sku):
-    rules.reorder(state, 0, 0, sku, RULES)
+    replenishment.reorder(state, 0, 0, sku, RULES)
     advance(state, state.time[0] + RULES.lead_high)
     slot = int(np.flatnonzero((state.pallet_sku[0] == sku) & (state.pallet_state[0] == 1))[0])
     carry(state, slot)
@@ -118,7 +119,7 @@ def test_a_rejected_sound_pallet_is_a_false_reject_and_leaves_through_quarantine
     state = opened(orders())
     slot, station, serial = arrived(state, 2)
     state.pallet_defective[0, slot] = False
-    rules.judge(state, 0, station, serial, False, TABLES)
+    quality.judge(state, 0, station, serial, False, TABLES, RULES)
     assert state.job_type[0, slot] == REJECT and kpi(state, "false_rejects") == 1
     carry(state, slot)
     assert TABLES.place_type[state.pallet_place[0, slot]] == QUARANTINE
@@ -133,7 +134,7 @@ def test_a_passed_pallet_is_cross_docked_when_an_order_waits_and_no_zone_has_any
     advance(state, 1.0)
     assert kpi(state, "stock_outs") == 1
     slot, station, serial = arrived(state, 5)
-    rules.judge(state, 0, station, serial, True, TABLES)
+    quality.judge(state, 0, station, serial, True, TABLES, RULES)
     carry(state, slot)
     assert kpi(state, "orders_done") == 1 and kpi(state, "pallets_stored") == 0
 
@@ -141,35 +142,35 @@ def test_a_passed_pallet_is_cross_docked_when_an_order_waits_and_no_zone_has_any
 def test_reports_said_twice_change_nothing():
     state = opened(orders((1.0, 50.0, 0, [3])))
     advance(state, 1.0)
-    zone = next(z for z in (0, 1) if rules.best_pallet(state, 0, z, 0, TABLES) >= 0)
+    zone = next(z for z in (0, 1) if stock.best_pallet(state, 0, z, 0, TABLES) >= 0)
     rules.release(state, 0, zone, 0, TABLES)
     slot = int(np.flatnonzero(state.job_type[0] == PICK)[0])
-    assert rules.grant(state, 0, slot, 2, TABLES) and not rules.grant(state, 0, slot, 1, TABLES)
-    rules.dropped(state, 0, slot, TABLES)
+    assert jobs.grant(state, 0, slot, 2, TABLES) and not jobs.grant(state, 0, slot, 1, TABLES)
+    jobs.dropped(state, 0, slot, TABLES)
     assert state.job_phase[0, slot] == GRANTED, "not dropped before it was picked"
-    rules.picked(state, 0, slot)
-    rules.picked(state, 0, slot)
+    jobs.picked(state, 0, slot)
+    jobs.picked(state, 0, slot)
     assert state.job_phase[0, slot] == CARRYING
-    rules.dropped(state, 0, slot, TABLES)
-    rules.dropped(state, 0, slot, TABLES)
+    jobs.dropped(state, 0, slot, TABLES)
+    jobs.dropped(state, 0, slot, TABLES)
     assert kpi(state, "lines_shipped") == 1
 
 
 def test_a_lost_robots_job_is_offered_again_and_its_target_is_free():
     state = opened(orders((1.0, 50.0, 0, [3])))
     advance(state, 1.0)
-    zone = next(z for z in (0, 1) if rules.best_pallet(state, 0, z, 0, TABLES) >= 0)
+    zone = next(z for z in (0, 1) if stock.best_pallet(state, 0, z, 0, TABLES) >= 0)
     rules.release(state, 0, zone, 0, TABLES)
     slot = int(np.flatnonzero(state.job_type[0] == PICK)[0])
-    rules.grant(state, 0, slot, 0, TABLES)
+    jobs.grant(state, 0, slot, 0, TABLES)
     target = state.job_target[0, slot]
-    rules.reopen(state, 0, slot)
-    assert state.place_reserved[0, target] == -1 and rules.grant(state, 0, slot, 1, TABLES)
+    jobs.reopen(state, 0, slot)
+    assert state.place_reserved[0, target] == -1 and jobs.grant(state, 0, slot, 1, TABLES)
 
 
 def test_of_two_claimants_the_nearest_wins_and_the_other_is_counted():
     state = opened(orders())
-    rules.reorder(state, 0, 0, 1, RULES)
+    replenishment.reorder(state, 0, 0, 1, RULES)
     advance(state, RULES.lead_high)
     serial = int(state.pallet_serial[0, np.flatnonzero(state.pallet_state[0] == 1)[0]])
     verb = np.array([decisions.CLAIM, decisions.CLAIM, 0, 0])
@@ -183,16 +184,16 @@ def test_of_two_claimants_the_nearest_wins_and_the_other_is_counted():
         TABLES,
         RULES,
     )
-    slot = rules.find_pallet(state, 0, serial)
+    slot = stock.find_pallet(state, 0, serial)
     assert state.job_robot[0, slot] == 1 and kpi(state, "claim_conflicts") == 1
 
 
 def test_reorders_above_the_target_stock_are_counted_and_the_pipeline_is_bounded():
     state = opened(orders())
     for _ in range(RULES.max_pipeline + 3):
-        rules.reorder(state, 0, 0, 4, RULES)
-    assert rules.pipeline(state, 0, 0, -1) == RULES.max_pipeline
-    owned = rules.free_stock(state, 0, 4)
+        replenishment.reorder(state, 0, 0, 4, RULES)
+    assert replenishment.pipeline(state, 0, 0, -1) == RULES.max_pipeline
+    owned = stock.free_stock(state, 0, 4)
     allowed = int(state.target_stock[0, 4]) - owned
     assert kpi(state, "over_orders") == RULES.max_pipeline - max(allowed, 0)
 

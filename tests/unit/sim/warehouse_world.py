@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from policy_core.contract import read_contract
+from policy_core.environment import Observations
+from policy_core.serving.policy import Observation
 from sim.fast.env import FastWarehouse
+from sim.warehouse.baselines import make_baseline
+from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.orders import OrderStream
 from sim.warehouse.routes import Tables, build_tables
@@ -40,15 +45,53 @@ def orders(*rows: tuple[float, float, int, list[int]]) -> OrderStream:
     )
 
 
-def world(stream: OrderStream, *, worlds: int = 1, forklifts: int = 4, episode: float = 300.0) -> FastWarehouse:
+def world(
+    stream: OrderStream,
+    *,
+    worlds: int = 1,
+    forklifts: int = 4,
+    episode: float = 300.0,
+    its: WarehouseSettings | None = None,
+    **options: Any,
+) -> FastWarehouse:
     """A fast world that plays `stream` in every episode, with equal stock of all families."""
     return FastWarehouse(
         worlds,
         forklifts,
         episode,
-        tables(),
-        settings(),
+        [tables()],
+        settings() if its is None else its,
+        read_bodies(CONFIG / "bodies.yaml"),
         read_contract(CONFIG / "contract.yaml"),
-        lambda rng, duration: stream,
+        lambda rng, duration, demand: stream,
         np.ones(SKUS),
+        **options,
     )
+
+
+def changed(**sections: dict[str, Any]) -> WarehouseSettings:
+    """The shipped numbers, with some of them changed: changed(battery={"capacity": 100.0})."""
+    its = settings()
+    return its.model_copy(
+        update={name: getattr(its, name).model_copy(update=numbers) for name, numbers in sections.items()}
+    )
+
+
+def decided(env: FastWarehouse, seen: Observations, name: str = "greedy", world: int = 0) -> np.ndarray:
+    """What a baseline that hears nothing chooses in one world [N]."""
+    choices = []
+    for agent, kind in enumerate(env.kinds):
+        member, of_kind = env.kinds[:agent].count(kind), seen.kinds[kind]
+        policy = make_baseline(name, env.contract, kind, member)
+        policy.begin(
+            Observation(
+                of_kind.vector[world, member], of_kind.candidates[world, member], of_kind.mask[world, member], (0, 0, 0)
+            )
+        )
+        choices.append(policy.choose())
+    return np.array(choices, np.int64)
+
+
+def sensed(env: FastWarehouse, seen: Observations, kind: str, name: str, agent: int = 0, world: int = 0) -> np.ndarray:
+    """One named field of one agent's observation."""
+    return seen.kinds[kind].vector[world, agent, env.contract.kind(kind).place(name)]

@@ -31,6 +31,7 @@ class Progress(NamedTuple):
     phase: int = 0
     blocked: float = 0.0  # s so far
     travelled: float = 0.0  # m so far
+    battery: float = 1.0  # share of its capacity that is left
 
 
 class Body(Protocol):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import BatteryState
 
 from parley_agents.body import Choice, Progress
 from parley_agents.forklift import BoardFacts
@@ -45,6 +46,14 @@ class Poses(NamedTuple):
 
     stamp: float  # s
     robots: dict[str, tuple[float, float, float, float]]  # x (m), y (m), yaw (rad), speed (m/s)
+
+
+class Charge(NamedTuple):
+    """How a robot's battery stands."""
+
+    stamp: float  # s
+    share: float  # of its capacity that is left
+    is_charging: bool
 
 
 class Answer(NamedTuple):
@@ -108,6 +117,15 @@ def poses_of(ros: RobotStates) -> Poses:
     return Poses(seconds(ros.header.stamp), {r.name: (r.x, r.y, r.yaw, r.speed) for r in ros.robots})
 
 
+def charge_of(ros: BatteryState) -> Charge:
+    """How a robot's battery stands; full where the message does not say how much is left (NaN, as REP-147 has it)."""
+    share = ros.percentage if math.isfinite(ros.percentage) else ros.charge / (ros.capacity or math.nan)
+    share = min(max(share, 0.0), 1.0) if math.isfinite(share) else 1.0
+    return Charge(
+        seconds(ros.header.stamp), share, ros.power_supply_status == BatteryState.POWER_SUPPLY_STATUS_CHARGING
+    )
+
+
 def board_of(ros: JobBoard, places: int) -> Board:
     """Open and granted jobs of a floor plan with `places` places.
 
@@ -156,7 +174,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
     for row, line in enumerate(ros.lines):
         lines[row] = line.subject, line.sku, line.lines_left
         line_facts[row] = line.slack, line.age, line.haul_distance if line.releasable else -1.0
-    totals = np.array([ros.free_slots, ros.open_lines, ros.released])
+    totals = np.array([ros.free_slots, ros.open_lines, ros.released, ros.cutoff])
     return StockFacts(stock, pipeline, demand, slack, recent, totals, ros.can_reorder, lines, line_facts)
 
 
@@ -177,7 +195,7 @@ def queue_facts(ros: QualityReport) -> QueueFacts:
     for row, place in enumerate(ros.queue):
         queue[row] = place.pallet, place.state, place.sku, place.supplier
         facts[row] = place.reading, place.inspections, place.waited, place.inspecting
-    return QueueFacts(queue, facts, ros.busy, ros.arriving, history)
+    return QueueFacts(queue, facts, ros.busy, ros.arriving, history, ros.staffed)
 
 
 def decision(sender: str, tick: int, stamp: float, choice: Choice, progress: Progress, rounds: int) -> Decision:
@@ -186,7 +204,7 @@ def decision(sender: str, tick: int, stamp: float, choice: Choice, progress: Pro
     ros.header.stamp = to_stamp(stamp)
     ros.pick_distance = choice.pick_distance
     ros.job, ros.phase = progress.job, progress.phase
-    ros.blocked, ros.travelled = progress.blocked, progress.travelled
+    ros.blocked, ros.travelled, ros.battery = progress.blocked, progress.travelled, progress.battery
     ros.rounds_complete = rounds
     return ros
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import JointState, LaserScan
+from sensor_msgs.msg import BatteryState, JointState, LaserScan
 
 from parley_agents import convert
 from parley_agents.body import Begin
@@ -28,8 +28,9 @@ UNKNOWN = (math.nan, math.nan, math.nan, math.nan)
 class DriveFeed:
     """Begins a decision with every tick's job board, and answers every motion step with a command.
 
-    Topics of the robot, in its namespace: odom, scan, joint_states; cmd_vel, fork_command. In lockstep a step is
-    ready when odometry, scan, joints and the fleet's poses carry the same stamp, and on a tick when the board with
+    Topics of the robot, in its namespace: odom, scan, joint_states, battery_state; cmd_vel, fork_command. A robot that
+    has no battery_state counts as fully charged. In lockstep a step is ready when odometry, scan, joints, battery (if
+    somebody publishes it) and the fleet's poses carry the same stamp, and on a tick when the board with
     that tick's grants is there, too (a silent task server is waited for once). In paced mode every set of poses is
     a step, with the latest of the rest; the guard stops the robot if those are stale.
 
@@ -60,6 +61,8 @@ class DriveFeed:
         self._begin = begin
         self._is_lockstep = node.run_settings.clock == "lockstep"
         self._stamps = dict.fromkeys(("odom", "scan", "joints", "poses"), -1.0)
+        self._battery_stamp = -1.0
+        self._has_battery = False  # somebody publishes its state
         self._carriers: frozenset[str] | None = None
         self._server = TickBarrier([TASK_SERVER], board_limit)
         self._offered = self._resolved = self._began = self._answered = -1  # ticks, and the last a step
@@ -72,6 +75,7 @@ class DriveFeed:
             node.create_subscription(Odometry, "odom", self._hear_odom, TICK),
             node.create_subscription(LaserScan, "scan", self._hear_scan, TICK),
             node.create_subscription(JointState, "joint_states", self._hear_joints, TICK),
+            node.create_subscription(BatteryState, "battery_state", self._hear_battery, TICK),
         ]
         hub.listen("/fleet/robots", RobotStates, convert.poses_of, self._hear_poses)
         hub.listen("/tasks/jobs", JobBoard, lambda ros: convert.board_of(ros, places), self._hear_board)
@@ -114,6 +118,8 @@ class DriveFeed:
         """Do whatever the facts at hand allow."""
         stamps = set(self._stamps.values())
         if not self.is_active or min(stamps) < 0 or (self._is_lockstep and len(stamps) > 1):
+            return
+        if self._is_lockstep and self._is_battery_late():
             return
         if math.isnan(self.body.others[self.body.me, 0]):
             return  # nobody knows where this robot is
@@ -169,6 +175,18 @@ class DriveFeed:
             height = float(joints.position[list(joints.name).index(FORK_JOINT)])
             self.body.sensors = self.body.sensors._replace(fork_height=height)
             self._hear("joints", convert.seconds(joints.header.stamp))
+
+    def _hear_battery(self, battery: BatteryState) -> None:
+        charge = convert.charge_of(battery)
+        self._has_battery, self._battery_stamp = True, charge.stamp
+        self.body.sensors = self.body.sensors._replace(battery=charge.share, is_charging=charge.is_charging)
+        self._advance(time.monotonic())
+
+    def _is_battery_late(self) -> bool:
+        """There is a battery, and it has not told how it stands at this step."""
+        if not self._has_battery:
+            self._has_battery = self._node.count_publishers("battery_state") > 0
+        return self._has_battery and self._battery_stamp != self.stamp
 
     def _hear_board(self, board: convert.Board) -> None:
         if not self.is_active:

@@ -16,12 +16,13 @@ from policy_core.config import ConfigError
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
 from sim.warehouse import skill, traffic
+from sim.warehouse.battery import end_rest, limping
 from sim.warehouse.bodies import Bodies
-from sim.warehouse.decisions import CLAIM, REROUTE, YIELD
+from sim.warehouse.decisions import CHARGE, CLAIM, REROUTE, YIELD
 from sim.warehouse.motion import move
 from sim.warehouse.observe import SECTORS, observe_forklift, sectors_of_scan
 from sim.warehouse.routes import Tables
-from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.settings import BatteryNumbers, MotionNumbers
 from sim.warehouse.state import PARKING
 from sim.warehouse.traffic import Fleet
 
@@ -55,6 +56,8 @@ class RobotFacts(NamedTuple):
     fork_height: float  # m
     odom_stamp: float  # s
     scan_stamp: float  # s
+    battery: float = 1.0  # share of its capacity that is left; 1 if the robot does not say
+    is_charging: bool = False
 
 
 class Command(NamedTuple):
@@ -83,6 +86,7 @@ class ForkliftBody:
         kind: Kind,
         tables: Tables,
         numbers: MotionNumbers,
+        battery: BatteryNumbers,
         guard: Guard,
         surroundings: Surroundings,
     ) -> None:
@@ -94,6 +98,8 @@ class ForkliftBody:
         self._homes = homes
         self._tables = tables
         self._numbers = numbers
+        self._slow = limping(numbers, battery.limp_speed)
+        self._battery = battery
         self._guard = guard
         self._surroundings = surroundings
         self._sheet = Sheet(kind)
@@ -171,15 +177,20 @@ class ForkliftBody:
             self.me,
             self.board.jobs,
             self.board.opened,
+            self.sensors.battery,
+            self.sensors.is_charging,
             self._tables,
             self._numbers,
+            self._battery,
         )
         if self.job is not None:
-            sheet.mask[sheet.verb == CLAIM] = False  # one job at a time, even while the last one is being signed off
+            sheet.mask[(sheet.verb == CLAIM) | (sheet.verb == CHARGE)] = (
+                False  # one job at a time, even while the last one is being signed off
+            )
         return sheet.observation((float(pose[0]), float(pose[1]), float(pose[2])))
 
     def decide(self, index: int, now: float) -> Choice:
-        """Yield and reroute at once; a claim waits for the grant."""
+        """Yield, reroute and rest at once; a claim waits for the grant."""
         assert self._skill is not None, "orient() comes first"
         choice = self._sheet.choice(index)
         pose = self.others[self.me]
@@ -187,6 +198,8 @@ class ForkliftBody:
             traffic.give_way(self._skill, pose, now, self._fleet(), self._tables)
         elif choice.verb == REROUTE:
             traffic.reroute(self._skill, pose, self._fleet(), self._tables)
+        elif choice.verb == CHARGE:
+            self._skill[skill.RESTING] = 1.0
         elif choice.verb == CLAIM:
             return choice._replace(pick_distance=float(self._sheet.candidates[index, self._pick_distance]))
         return choice
@@ -194,12 +207,12 @@ class ForkliftBody:
     def progress(self) -> Progress:
         """How the granted job stands: state, so it may be said again."""
         if self._skill is None:
-            return Progress()
+            return Progress(battery=self.sensors.battery)
         blocked, travelled = float(self._skill[skill.BLOCKED_TOTAL]), float(self._skill[skill.TRAVELLED])
         if self.job is None:
-            return Progress(NO_JOB, 0, blocked, travelled)
+            return Progress(NO_JOB, 0, blocked, travelled, self.sensors.battery)
         phase = DROPPED if self._has_dropped else CARRYING if skill.has_lifted(self._skill) else TO_PICK
-        return Progress(self.job.serial, phase, blocked, travelled)
+        return Progress(self.job.serial, phase, blocked, travelled, self.sensors.battery)
 
     def follow(self, board: BoardFacts) -> None:
         """Read the board after the tick's decisions: take up what is granted, let go of what is not any more."""
@@ -219,11 +232,16 @@ class ForkliftBody:
         pose = self.others[self.me]
         if self._skill is None:
             return Command(0.0, 0.0, self._numbers.fork_low, "not oriented")
+        if self.sensors.battery <= 0.0:
+            self._skill[skill.SPEED] = 0.0
+            return Command(0.0, 0.0, self.sensors.fork_height, "battery empty")
+        end_rest(self._skill, self.sensors.battery, self._battery)
+        numbers = self._slow if self.sensors.battery < self._battery.limp_below else self._numbers
         if self.job is not None and not self._is_under_way and skill.can_take_job(self._skill):
             skill.start_job(self._skill, self.job.origin, self.job.target, False)
             self._is_under_way = True
         blocked = self._skill[skill.BLOCKED]
-        v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, self._fleet(), self._tables, self._numbers)
+        v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, self._fleet(), self._tables, numbers)
         if self._is_under_way and skill.has_dropped(self._skill):
             self._has_dropped = True
         verdict = self._judge(v, w, now, decision_stamp)
@@ -278,17 +296,8 @@ class ForkliftBody:
     def _give_up(self) -> None:
         """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
         assert self._skill is not None
-        row, phase, pick = self._skill, self._skill[skill.PHASE], self._skill[skill.PICK_PLACE]
-        if not self._is_under_way or pick < 0:
-            return
-        if phase in (skill.TO_PICK, skill.ALIGN_PICK, skill.LEAVE_HOME):
-            row[skill.PHASE] = skill.IDLE
-        elif phase == skill.ENTER_PICK:
-            row[skill.PHASE], row[skill.DROP_PLACE] = skill.LEAVE_DROP, pick
-        elif phase in (skill.LIFT, skill.LEAVE_PICK):
-            row[skill.PHASE], row[skill.DROP_PLACE] = skill.ENTER_DROP, pick
-        elif phase in (skill.TO_DROP, skill.ALIGN_DROP):
-            row[skill.PHASE], row[skill.DROP_PLACE] = skill.TO_DROP, pick
+        if self._is_under_way:
+            skill.let_go(self._skill)
 
 
 def forklift_body(
@@ -297,6 +306,7 @@ def forklift_body(
     kind: Kind,
     tables: Tables,
     numbers: MotionNumbers,
+    battery: BatteryNumbers,
     guard: GuardSettings,
     bodies: Bodies,
 ) -> ForkliftBody:
@@ -313,4 +323,4 @@ def forklift_body(
         )
     outline = outline_of(bodies, numbers.dock_reach)
     surroundings = Surroundings(tables, outline, guard.stopping.reaction, guard.stopping.braking)
-    return ForkliftBody(name, robots, homes, kind, tables, numbers, Guard(guard, outline), surroundings)
+    return ForkliftBody(name, robots, homes, kind, tables, numbers, battery, Guard(guard, outline), surroundings)

@@ -21,7 +21,7 @@ class StockFacts(NamedTuple):
     demand: np.ndarray
     slack: np.ndarray  # s
     recent: np.ndarray
-    totals: np.ndarray  # [3] float64: share of free slots, open lines, released lines
+    totals: np.ndarray  # [4] float64: share of free slots, open lines, released lines, s until the next cut-off
     can_reorder: bool
     lines: np.ndarray  # [J, 3] int32: subject, family, lines left of the order
     line_facts: np.ndarray  # [J, 3] float64: slack (s), age (s), metres to the dock (-1: no free pallet)
@@ -31,7 +31,7 @@ def no_stock() -> StockFacts:
     """An empty zone nobody orders from; the shapes and types the kernel takes."""
     stock, pipeline, demand, slack, recent = np.zeros((5, SKUS))
     lines = np.zeros((0, 3), np.int32)
-    return StockFacts(stock, pipeline, demand, slack, recent, np.zeros(3), False, lines, np.zeros((0, 3)))
+    return StockFacts(stock, pipeline, demand, slack, recent, np.zeros(4), False, lines, np.zeros((0, 3)))
 
 
 class InventoryBody:

@@ -21,13 +21,14 @@ class QueueFacts(NamedTuple):
     busy: float  # s
     arriving: float  # pallets
     supplier_history: np.ndarray  # [SUPPLIERS] float64
+    is_staffed: bool
 
 
 def empty_queue() -> QueueFacts:
     """A station without pallets; the shapes and types the kernel takes."""
     queue = np.zeros((QUEUE, 4), np.int32)
     queue[:, 0] = -1
-    return QueueFacts(queue, np.zeros((QUEUE, 4)), 0.0, 0.0, np.zeros(SUPPLIERS))
+    return QueueFacts(queue, np.zeros((QUEUE, 4)), 0.0, 0.0, np.zeros(SUPPLIERS), True)
 
 
 class QualityBody:

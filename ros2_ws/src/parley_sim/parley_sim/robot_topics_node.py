@@ -12,7 +12,7 @@ from geometry_msgs.msg import TransformStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import JointState, LaserScan
+from sensor_msgs.msg import BatteryState, JointState, LaserScan
 
 from parley_msgs.msg import ForkCommand
 from sim.bullet.forklift import JointStates, Pose
@@ -35,6 +35,8 @@ class RobotTopics:
         on_forks: Callable[[ForkCommand], None],
     ) -> None:
         self._node = node
+        # First, so that who is found by its odometry is known to have a battery.
+        self._battery_out = node.create_publisher(BatteryState, f"/{robot}/battery_state", TICK)
         self._odom_out = node.create_publisher(Odometry, f"/{robot}/odom", TICK)
         self._scan_out = node.create_publisher(LaserScan, f"/{robot}/scan", TICK)
         self._joints_out = node.create_publisher(JointState, f"/{robot}/joint_states", TICK)
@@ -49,6 +51,18 @@ class RobotTopics:
         self._scan.angle_increment = 2.0 * math.pi / laser.rays
         self._scan.angle_max = 2.0 * math.pi - self._scan.angle_increment
         self._scan.header.frame_id = laser_frame
+        # What is not measured is NaN.
+        self._battery = BatteryState(
+            voltage=math.nan,
+            temperature=math.nan,
+            current=math.nan,
+            charge=math.nan,
+            capacity=math.nan,
+            design_capacity=math.nan,
+            power_supply_technology=BatteryState.POWER_SUPPLY_TECHNOLOGY_LION,
+            present=True,
+        )
+        self._battery.header.frame_id = base_frame
         self._transform = TransformStamped(child_frame_id=base_frame)
         self._transform.header.frame_id = odom_frame
         at_start, on_top = TransformStamped(child_frame_id=odom_frame), TransformStamped(child_frame_id=laser_frame)
@@ -59,8 +73,11 @@ class RobotTopics:
     @property
     def is_linked(self) -> bool:
         """Whether somebody listens to all of the robot's senses and somebody commands it."""
-        listeners = (out.get_subscription_count() for out in (self._odom_out, self._scan_out, self._joints_out))
-        return min(listeners) > 0 and self._node.count_publishers(self._drive_in.topic_name) > 0
+        senses = (self._odom_out, self._scan_out, self._joints_out, self._battery_out)
+        return (
+            min(out.get_subscription_count() for out in senses) > 0
+            and self._node.count_publishers(self._drive_in.topic_name) > 0
+        )
 
     def publish_state(self, stamp: Time, pose: Pose, joints: JointStates) -> TransformStamped:
         """Publish odometry and joints; returns the transform odom -> base_link for the common message."""
@@ -80,6 +97,17 @@ class RobotTopics:
         transform.transform.rotation.z, transform.transform.rotation.w = turn.z, turn.w
         return transform
 
+    def publish_battery(self, stamp: Time, share: float, is_charging: bool) -> None:
+        """Publish how much of its capacity the battery holds [0, 1], and whether it is being filled."""
+        self._battery.header.stamp = stamp
+        self._battery.percentage = share
+        charging, not_charging = (
+            BatteryState.POWER_SUPPLY_STATUS_CHARGING,
+            BatteryState.POWER_SUPPLY_STATUS_DISCHARGING,
+        )
+        self._battery.power_supply_status = charging if is_charging else not_charging
+        self._battery_out.publish(self._battery)
+
     def publish_scan(self, stamp: Time, ranges: np.ndarray) -> None:
         """Publish one laser scan [rays] float32 (m); `inf` where nothing is, NaN where a return was lost (REP-117)."""
         self._scan.header.stamp = stamp
@@ -88,7 +116,7 @@ class RobotTopics:
 
     def close(self) -> None:
         """Leave the topics."""
-        for publisher in (self._odom_out, self._scan_out, self._joints_out):
+        for publisher in (self._odom_out, self._scan_out, self._joints_out, self._battery_out):
             self._node.destroy_publisher(publisher)
         for subscription in (self._drive_in, self._forks_in):
             self._node.destroy_subscription(subscription)

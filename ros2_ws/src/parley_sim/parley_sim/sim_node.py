@@ -5,9 +5,10 @@ fork and a drive command (and, on a decision tick, the task server with the gran
 step the physics; publish the state of t + 0.1 s. In paced mode, and where nobody is left to wait for, wall time says
 when to step.
 
-Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot, and near misses),
-/diagnostics, and of every robot odom, scan and joint_states. Subscribes to every robot's cmd_vel and fork_command, to
-/tasks/jobs and to /tasks/pallets. Answers the standard services of simulation_interfaces, /step_simulation and others.
+Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot; near misses, energy,
+time on chargers and with empty batteries of all), /diagnostics, and of every robot odom, scan, joint_states and
+battery_state. Subscribes to every robot's cmd_vel and fork_command, to /tasks/jobs and to /tasks/pallets. Answers the
+standard services of simulation_interfaces, /step_simulation and others.
 """
 
 from __future__ import annotations
@@ -270,10 +271,17 @@ class WarehouseSim(ManagedNode):
         if self._step % self._setup.steps_per_tick == 0 and self._ledger is not None:
             for words in self._bodies.match(self._ledger):
                 self.get_logger().warning(words)
+        batteries = self._setup.batteries
+        empty = {robot for row, robot in enumerate(world.robots) if batteries.is_empty(row)}
         for robot, command in self._gate.commands(self._step).items():
-            world.command(robot, command.v, command.w, command.fork_height)
+            if robot in empty:
+                world.command(robot, 0.0, 0.0, world.fork_height(robot))
+            else:
+                world.command(robot, command.v, command.w, command.fork_height)
         with self._times.measure("physics"):
             world.step()
+        for row, robot in enumerate(world.robots):
+            batteries.use(row, world.pose(robot), world.fork_height(robot), world.carried_by(robot) is not None)
         self._step += 1
         for contact in self._contacts.note(self._step, world.contacts()):
             other = self.entities.label(contact.other)
@@ -295,13 +303,18 @@ class WarehouseSim(ManagedNode):
             self._topics.publish_clock(stamp)
             self._topics.publish_robots(stamp)
             tick, rest = divmod(self._step, self._setup.steps_per_tick)
+            self._topics.publish_batteries(stamp, self._setup.batteries)
             if rest == 0:
-                self._topics.publish_contacts(stamp, tick, self._contacts.counts, self._near_misses.count)
+                self._topics.publish_counts(stamp, tick, self._counted())
         with self._times.measure("laser"):
             scans = self._setup.world.scans()
         with self._times.measure("publishing"):
             self._topics.publish_scans(stamp, scans)
         self._published = time.monotonic()
+
+    def _counted(self) -> dict[str, float]:
+        contacts = {robot: float(count) for robot, count in self._contacts.counts.items()}
+        return {**contacts, "near_misses": float(self._near_misses.count), **self._setup.batteries.counted}
 
     def _report(self) -> None:
         waiting = self._gate.missing(self._step) if self._is_begun else ["agents to be linked"]

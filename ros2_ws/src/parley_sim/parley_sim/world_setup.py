@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from parley_agents.fleet import Fleet, read_fleet
 from parley_agents.managed_node import RunSettings
+from parley_sim.batteries import Batteries
 from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from sim.bullet.world import BulletWorld
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.settings import Motion, read_warehouse
+
+BATTERY_CHANCE = 24  # names the stream of chance that the batteries' first charge is drawn from
 
 
 class WorldSetup(NamedTuple):
@@ -23,6 +28,7 @@ class WorldSetup(NamedTuple):
     bodies: Bodies
     motion: Motion
     steps_per_tick: int  # move steps in one decision tick
+    batteries: Batteries
 
 
 def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
@@ -36,7 +42,8 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
         ConfigError: a file is bad, or two of them do not fit together.
     """
     plan = read_floorplan(run.floorplan)
-    motion = read_warehouse(run.warehouse).motion
+    settings = read_warehouse(run.warehouse)
+    motion = settings.motion
     contract = read_contract(run.contract)
     bodies_path = Path(bodies_file) if bodies_file else Path(run.warehouse).with_name("bodies.yaml")
     bodies = read_bodies(bodies_path)
@@ -49,7 +56,11 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
         )
     robots = _parked(read_fleet(run.fleet, contract), plan, run, motion.dock_reach)
     world = BulletWorld(plan, robots, bodies, run.seed, motion.step, motion.dock_reach)
-    return WorldSetup(world, plan, bodies, motion, steps)
+    rng = np.random.default_rng((run.seed, BATTERY_CHANCE))
+    homes = [plan.places[index] for index in plan.of_type("parking")[: len(robots)]]
+    shares = rng.uniform(*settings.battery.initial_share, len(robots))
+    batteries = Batteries(shares, homes, settings.battery_numbers(bodies), motion)
+    return WorldSetup(world, plan, bodies, motion, steps, batteries)
 
 
 def _check_limits(motion: Motion, bodies: Bodies, path: Path) -> None:

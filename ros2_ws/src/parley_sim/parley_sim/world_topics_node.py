@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from parley_msgs.msg import ForkCommand, JobBoard, Kpis, PalletList, RobotState, RobotStates
+from parley_sim.batteries import Batteries
 from parley_sim.robot_topics_node import TICK, RobotTopics
 from sim.bullet.world import BulletWorld
 from sim.warehouse.bodies import Laser
@@ -107,9 +108,13 @@ class WorldTopics:
         for topics, ranges in zip(self._robots.values(), scans, strict=True):
             topics.publish_scan(stamp, ranges)
 
-    def publish_contacts(self, stamp: Time, tick: int, counts: dict[str, int], near_misses: int) -> None:
-        """Publish how many contacts each robot has begun so far, and under `near_misses` those of the whole fleet."""
-        counted = {**counts, "near_misses": near_misses}
+    def publish_batteries(self, stamp: Time, batteries: Batteries) -> None:
+        """Publish how every robot's battery stands."""
+        for row, topics in enumerate(self._robots.values()):
+            topics.publish_battery(stamp, batteries.share(row), bool(batteries.charging[row]))
+
+    def publish_counts(self, stamp: Time, tick: int, counted: dict[str, float]) -> None:
+        """Publish what was counted so far: contacts by robot, the rest for the whole fleet."""
         report = Kpis(tick=tick, names=list(counted), values=[float(count) for count in counted.values()])
         report.header.stamp = stamp
         self._contacts_out.publish(report)

@@ -35,7 +35,7 @@ def seconds(stamp: Time) -> float:
 
 def word_of(ros: Decision) -> Word:
     """What an agent says."""
-    return Word(ros.verb, ros.subject, ros.job, ros.phase, ros.pick_distance, ros.blocked, ros.travelled)
+    return Word(ros.verb, ros.subject, ros.job, ros.phase, ros.pick_distance, ros.blocked, ros.travelled, ros.battery)
 
 
 class Reporter:
@@ -48,7 +48,7 @@ class Reporter:
         slots = self._s.job_type.shape[1]
         self._jobs, self._opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
         self._families = np.zeros((4, SKUS))  # stock, pipeline, demand, slack
-        self._totals = np.zeros(3)
+        self._totals = np.zeros(4)
         self._lines, self._line_facts = np.zeros((LINE_FACTS, 3), np.int32), np.zeros((LINE_FACTS, 3))
         self._queue, self._queue_facts = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4))
         self._history = np.zeros(SUPPLIERS)
@@ -126,7 +126,7 @@ class Reporter:
             ros = StockReport(header=self._header, tick=self._number, agent=agent)
             ros.stock, ros.pipeline, ros.demand, ros.slack = (_floats(values) for values in self._families)
             ros.recent = _floats(self._s.recent[0])
-            ros.free_slots, ros.open_lines, ros.released = self._totals.tolist()
+            ros.free_slots, ros.open_lines, ros.released, ros.cutoff = self._totals.tolist()
             ros.can_reorder = bool(on_order.sum() < self._rules.max_pipeline)
             rows = zip(self._lines[:told].tolist(), self._line_facts[:told].tolist(), strict=True)
             ros.lines = [
@@ -146,11 +146,11 @@ class Reporter:
     def quality_reports(self) -> Iterator[QualityReport]:
         """One for each station."""
         for station, agent in enumerate(self._crew.of_kind("quality")):
-            busy, arriving = queue_facts(
-                self._s, 0, station, self._tables, self._queue, self._queue_facts, self._history
+            busy, arriving, staffed = queue_facts(
+                self._s, 0, station, self._tables, self._rules, self._queue, self._queue_facts, self._history
             )
             ros = QualityReport(header=self._header, tick=self._number, agent=agent, busy=busy, arriving=arriving)
-            ros.supplier_history = _floats(self._history)
+            ros.supplier_history, ros.staffed = _floats(self._history), bool(staffed)
             rows = zip(self._queue.tolist(), self._queue_facts.tolist(), strict=True)
             ros.queue = [
                 QueuePlace(

@@ -18,6 +18,7 @@ import numpy as np
 from parley_tasks.latency import Latency
 from parley_tasks.ledger import Ledger
 from sim.warehouse.decisions import (
+    CHARGE,
     CLAIM,
     INSPECT,
     NONE,
@@ -29,21 +30,32 @@ from sim.warehouse.decisions import (
     YIELD,
     apply_decisions,
 )
-from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, KPIS, NEAR_MISSES, derive
+from sim.warehouse.jobs import dropped, picked, reopen
+from sim.warehouse.kpis import (
+    BLOCKED_S,
+    CHARGING_S,
+    CONTACTS,
+    DISTANCE_M,
+    ENERGY_WH,
+    FLAT_S,
+    KPIS,
+    NEAR_MISSES,
+    derive,
+)
 from sim.warehouse.routes import Tables
-from sim.warehouse.rules import advance, dropped, picked, reopen
+from sim.warehouse.rules import advance
 from sim.warehouse.settings import Rules
 from sim.warehouse.state import GRANTED, NO_JOB, State, make_state
 
 IDLE, TO_PICK, LIFTED, SET_DOWN = range(4)  # phases a robot reports, as in parley_msgs/Decision
 MAY = {  # verbs of each kind
-    "forklift": (NONE, CLAIM, YIELD, REROUTE),
+    "forklift": (NONE, CLAIM, YIELD, REROUTE, CHARGE),
     "inventory": (NONE, RELEASE, REORDER),
     "quality": (NONE, INSPECT, PASS, REJECT_PALLET),
 }
 SLOT_TYPE = np.int32  # as the fast world calls the rules, so that both use the same compiled code
-NEAR_MISSES_COUNTER = "fleet.near_misses"
-COUNTED = {"blocked": BLOCKED_S, "travelled": DISTANCE_M, "contacts": CONTACTS, "near_misses": NEAR_MISSES}
+OF_FLEET = {"near_misses": NEAR_MISSES, "energy_wh": ENERGY_WH, "charging_s": CHARGING_S, "flat_s": FLAT_S}
+COUNTED = {"blocked": BLOCKED_S, "travelled": DISTANCE_M, "contacts": CONTACTS, **OF_FLEET}
 
 
 class Crew:
@@ -71,7 +83,7 @@ class Crew:
     def counters(self) -> list[str]:
         """Names of what robots and simulator count themselves."""
         own = [f"{robot}.{what}" for robot in self.robots for what in ("blocked", "travelled", "contacts")]
-        return [*own, NEAR_MISSES_COUNTER]
+        return [*own, *(f"fleet.{what}" for what in OF_FLEET)]
 
 
 class Word(NamedTuple):
@@ -84,6 +96,7 @@ class Word(NamedTuple):
     pick_distance: float = 0.0  # m
     blocked: float = 0.0  # s so far
     travelled: float = 0.0  # m so far
+    battery: float = 1.0  # share of its capacity that is left
 
 
 class Dispatcher:
@@ -150,11 +163,13 @@ class Dispatcher:
         """
         now = float(self.state.time[0])
         for robot, name in enumerate(self.crew.robots):
-            if name in said:
+            word = said.get(name)
+            if word is not None:
+                self._report(robot, word)
+                self._count(f"{name}.blocked", word.blocked)
+                self._count(f"{name}.travelled", word.travelled)
+            if word is not None and word.battery > 0.0:  # one whose battery is empty may speak, but not work
                 self._heard[name] = now
-                self._report(robot, said[name])
-                self._count(f"{name}.blocked", said[name].blocked)
-                self._count(f"{name}.travelled", said[name].travelled)
             elif now - self._heard.setdefault(name, now) >= self._abandon_after:
                 self._abandon(robot, name)
         self._decide(said)
@@ -164,10 +179,10 @@ class Dispatcher:
         """Take over what the simulator has counted so far; it counts with the next tick.
 
         Args:
-            counted: contacts by robot, and near misses of the whole fleet under "near_misses".
+            counted: contacts by robot, and what it counts for the whole fleet by the names in `OF_FLEET`.
         """
         for name, value in counted.items():
-            self._count(NEAR_MISSES_COUNTER if name == "near_misses" else f"{name}.contacts", value)
+            self._count(f"fleet.{name}" if name in OF_FLEET else f"{name}.contacts", value)
 
     def compile(self) -> None:
         """Call every compiled rule once in an empty world, so that no live tick waits for the compiler."""

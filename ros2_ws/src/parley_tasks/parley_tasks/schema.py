@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Boolean, Column, Double, Integer, MetaData, String, Table, Text
 
-VERSION = 1  # of this layout; a ledger of another version is refused
+VERSION = 2  # of this layout; a ledger of another version is refused
 
 metadata = MetaData()
 
@@ -116,8 +116,20 @@ now_world = _table(
     next_job=Integer,
     stream_next=Integer,
     draw_next=Integer,
+    shift_start=Double,
+    wave_first=Double,
+    wave_period=Double,
 )
-WORLD_FIELDS = ("time", "next_pallet", "next_job", "stream_next", "draw_next")
+WORLD_FIELDS = (
+    "time",
+    "next_pallet",
+    "next_job",
+    "stream_next",
+    "draw_next",
+    "shift_start",
+    "wave_first",
+    "wave_period",
+)
 MIRRORS = (
     _mirror("now_kpis", value=("kpi", Double)),
     _mirror("now_places", pallet_slot=("place_pallet", Integer), reserved_slot=("place_reserved", Integer)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +24,11 @@ from policy_core.serving.onboard import OnboardPolicy
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
+from sim.warehouse.bodies import read_bodies
+from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.order_replay import replay
-from sim.warehouse.orders import generate, read_order_settings
+from sim.warehouse.orders import OrderSettings, OrderStream, generate, read_order_settings
+from sim.warehouse.randomisation import read_randomisation
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
@@ -54,6 +58,9 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Episodes, seeds 0 to N - 1.")] = 5,
     forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
     loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.0,
+    randomisation: Annotated[
+        Path | None, typer.Option(help="Ranges each episode draws its world from. Default: as configured.")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Measure policies in the batched world over several seeds.
@@ -67,8 +74,20 @@ def evaluate(
     contract = read_contract(home() / "config" / "contract.yaml")
     settings = read_warehouse(home() / "config" / "warehouse.yaml")
     stream, popularity = _orders(orders, order_speed)
+    ranges = read_randomisation(randomisation) if randomisation else None
+    plans = [read_floorplan(plan) for plan in ranges.floorplans] if ranges else []
+    plans = plans or [read_plan(map_file)]
     world = FastWarehouse(
-        1, forklifts, minutes * 60.0, build_tables(read_plan(map_file)), settings, contract, stream, popularity
+        1,
+        forklifts,
+        minutes * 60.0,
+        [build_tables(plan) for plan in plans],
+        settings,
+        read_bodies(home() / "config" / "bodies.yaml"),
+        contract,
+        stream,
+        popularity,
+        randomisation=ranges,
     )
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
@@ -96,6 +115,7 @@ def evaluate(
             "minutes": minutes,
             "forklifts": forklifts,
             "loss": loss,
+            "randomisation": str(randomisation or ""),
             "commit": checked_out_commit(home()),
             "runs": results,
         },
@@ -106,10 +126,15 @@ def _orders(path: Path | None, speed: str) -> tuple[Streams, np.ndarray]:
     settings = read_order_settings(home() / "config" / "orders.yaml")
     popularity = np.asarray(settings.popularity, float)
     if path is None:
-        return lambda rng, duration: generate(settings, int(rng.integers(2**31)), duration), popularity
+        return partial(_drawn_orders, settings), popularity
     source = Path(checked_orders(path))
     pace = choose_speed(speed)
-    return lambda rng, duration: replay(source, settings, pace or "auto", duration)[0], popularity
+    return lambda rng, duration, demand: replay(source, settings, pace or "auto", duration)[0], popularity
+
+
+def _drawn_orders(settings: OrderSettings, rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
+    scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * demand})
+    return generate(scaled, int(rng.integers(2**31)), duration)
 
 
 def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:

@@ -1,0 +1,151 @@
+"""The life of a job: opened, granted to a robot, picked, dropped; and what the drop means for orders."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sim.warehouse.kpis import (
+    DEFECTS_SHIPPED,
+    LINES_SHIPPED,
+    ORDERS_DONE,
+    ORDERS_ON_TIME,
+    PALLETS_RECEIVED,
+    PALLETS_STORED,
+)
+from sim.warehouse.routes import Tables
+from sim.warehouse.state import (
+    CARRYING,
+    GRANTED,
+    INBOUND,
+    INSPECTION,
+    LINES,
+    NO_JOB,
+    OPEN_JOB,
+    OPEN_LINE,
+    OUTBOUND,
+    QUARANTINE,
+    REJECT,
+    RELEASED,
+    SHIPPED,
+    SLOT,
+    STORE,
+    State,
+)
+from sim.warehouse.stock import free_stock, waiting_line
+
+
+@njit(cache=True)
+def open_job(s: State, e: int, slot: int, kind: int) -> None:
+    """Offer a job about a pallet."""
+    s.job_type[e, slot] = kind
+    s.job_phase[e, slot] = OPEN_JOB
+    s.job_serial[e, slot] = s.next_job[e]
+    s.next_job[e] += 1
+    s.job_robot[e, slot] = -1
+    s.job_target[e, slot] = -1
+    s.job_opened[e, slot] = s.time[e]
+
+
+@njit(cache=True)
+def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
+    """Where the pallet's job would go if it were granted now; -1 if there is no free place.
+
+    A stored pallet goes straight to the dock (cross-docking) when an order waits for its family and no zone has any.
+    """
+    kind = s.job_type[e, slot]
+    line = s.pallet_line[e, slot]
+    if kind == STORE and line < 0 and free_stock(s, e, s.pallet_sku[e, slot]) == 0:
+        line = waiting_line(s, e, s.pallet_sku[e, slot])
+    wanted = INSPECTION if kind == INBOUND else (QUARANTINE if kind == REJECT else SLOT)
+    group = -1
+    if line >= 0:
+        wanted, group = OUTBOUND, s.order_dock[e, line // LINES]
+    origin = tables.place_node[s.pallet_place[e, slot]]
+    best, reach = -1, np.inf
+    for place in range(len(tables.place_type)):
+        if tables.place_type[place] != wanted or (group >= 0 and tables.place_group[place] != group):
+            continue
+        if s.place_pallet[e, place] >= 0 or s.place_reserved[e, place] >= 0:
+            continue
+        distance = tables.distance[origin, tables.place_node[place]]
+        if distance < reach:
+            best, reach = place, distance
+    return best
+
+
+@njit(cache=True)
+def grant(s: State, e: int, slot: int, robot: int, tables: Tables) -> bool:
+    """Give the pallet's open job to a robot and reserve its target; False if it can't be done now."""
+    if s.job_type[e, slot] == NO_JOB or s.job_phase[e, slot] != OPEN_JOB:
+        return False
+    target = suggest_target(s, e, slot, tables)
+    if target < 0:
+        return False
+    if s.job_type[e, slot] == STORE and tables.place_type[target] == OUTBOUND and s.pallet_line[e, slot] < 0:
+        line = waiting_line(s, e, s.pallet_sku[e, slot])
+        s.pallet_line[e, slot] = line
+        s.line_state[e, line] = RELEASED
+    s.job_phase[e, slot] = GRANTED
+    s.job_robot[e, slot] = robot
+    s.job_target[e, slot] = target
+    s.place_reserved[e, target] = slot
+    return True
+
+
+@njit(cache=True)
+def reopen(s: State, e: int, slot: int) -> None:
+    """Offer a granted, not yet picked job again, because its robot is lost."""
+    if s.job_phase[e, slot] == GRANTED:
+        s.place_reserved[e, s.job_target[e, slot]] = -1
+        s.job_phase[e, slot] = OPEN_JOB
+        s.job_robot[e, slot] = -1
+        s.job_target[e, slot] = -1
+
+
+@njit(cache=True)
+def picked(s: State, e: int, slot: int) -> None:
+    """The robot has lifted the pallet. Saying it twice changes nothing."""
+    if s.job_phase[e, slot] == GRANTED:
+        s.job_phase[e, slot] = CARRYING
+        s.place_pallet[e, s.pallet_place[e, slot]] = -1
+        s.pallet_place[e, slot] = -1
+
+
+@njit(cache=True)
+def dropped(s: State, e: int, slot: int, tables: Tables) -> None:
+    """The robot has set the pallet down at its target; the job ends. Saying it twice changes nothing."""
+    if s.job_phase[e, slot] != CARRYING:
+        return
+    kind, place = s.job_type[e, slot], s.job_target[e, slot]
+    s.place_reserved[e, place] = -1
+    s.place_pallet[e, place] = slot
+    s.pallet_place[e, slot] = place
+    s.pallet_since[e, slot] = s.time[e]
+    s.job_type[e, slot] = NO_JOB
+    s.job_phase[e, slot] = OPEN_JOB
+    s.job_robot[e, slot] = -1
+    s.job_target[e, slot] = -1
+    if kind == INBOUND:
+        s.kpi[e, PALLETS_RECEIVED] += 1
+    if tables.place_type[place] == OUTBOUND:
+        _ship(s, e, slot)
+    elif kind == STORE:
+        s.kpi[e, PALLETS_STORED] += 1
+
+
+@njit(cache=True)
+def _ship(s: State, e: int, slot: int) -> None:
+    line = s.pallet_line[e, slot]
+    order = line // LINES
+    s.line_state[e, line] = SHIPPED
+    s.kpi[e, LINES_SHIPPED] += 1
+    if s.pallet_defective[e, slot]:
+        s.kpi[e, DEFECTS_SHIPPED] += 1
+    for other in range(order * LINES, (order + 1) * LINES):
+        if s.line_state[e, other] == OPEN_LINE or s.line_state[e, other] == RELEASED:
+            return
+    s.order_active[e, order] = False
+    s.kpi[e, ORDERS_DONE] += 1
+    if s.time[e] <= s.order_due[e, order]:
+        s.kpi[e, ORDERS_ON_TIME] += 1

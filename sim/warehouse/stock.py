@@ -1,0 +1,66 @@
+"""What stands where, and what of it is free: questions about one world `e` of a `State`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sim.warehouse.routes import Tables
+from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, SLOT, State
+
+
+@njit(cache=True)
+def is_free_stock(s: State, e: int, slot: int) -> bool:
+    """The pallet is good, stands still and is promised to nobody."""
+    return s.pallet_state[e, slot] == PASSED and s.job_type[e, slot] == NO_JOB and s.pallet_line[e, slot] < 0
+
+
+@njit(cache=True)
+def free_stock(s: State, e: int, sku: int) -> int:
+    """Free pallets of a family in all zones."""
+    count = 0
+    for slot in range(s.pallet_state.shape[1]):
+        if s.pallet_sku[e, slot] == sku and is_free_stock(s, e, slot):
+            count += 1
+    return count
+
+
+@njit(cache=True)
+def find_pallet(s: State, e: int, serial: int) -> int:
+    """Slot of the pallet with that serial number, -1 if it is gone."""
+    for slot in range(s.pallet_serial.shape[1]):
+        if s.pallet_serial[e, slot] == serial and s.pallet_state[e, slot] != ABSENT:
+            return slot
+    return -1
+
+
+@njit(cache=True)
+def waiting_line(s: State, e: int, sku: int) -> int:
+    """The most urgent open line of a family that no pallet is promised to, -1 if none."""
+    best, due = -1, np.inf
+    for line in range(s.line_state.shape[1]):
+        if s.line_state[e, line] == OPEN_LINE and s.line_sku[e, line] == sku and s.order_due[e, line // LINES] < due:
+            best, due = line, s.order_due[e, line // LINES]
+    return best
+
+
+@njit(cache=True)
+def best_pallet(s: State, e: int, zone: int, line: int, tables: Tables) -> int:
+    """The zone's free pallet of the line's family with the shortest way to its dock; -1 if the zone has none."""
+    best, reach = -1, np.inf
+    dock = s.order_dock[e, line // LINES]
+    gate = 0
+    for place in range(len(tables.place_type)):
+        if tables.place_type[place] == OUTBOUND and tables.place_group[place] == dock:
+            gate = tables.place_node[place]
+            break
+    for slot in range(s.pallet_state.shape[1]):
+        if s.pallet_sku[e, slot] != s.line_sku[e, line] or not is_free_stock(s, e, slot):
+            continue
+        place = s.pallet_place[e, slot]
+        if tables.place_type[place] != SLOT or tables.place_group[place] != zone:
+            continue
+        distance = tables.distance[tables.place_node[place], gate]
+        if distance < reach:
+            best, reach = slot, distance
+    return best
