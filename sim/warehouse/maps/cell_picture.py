@@ -11,8 +11,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.colours import PLACE_COLOURS
+from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.floorplan_picture import save_figure
 
 COLOURS = ("#3b3f46", "#f7f6f2", "#bfe3dd")  # solid, free, marked
