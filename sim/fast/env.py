@@ -52,12 +52,7 @@ def make(
         load: each episode's order rate is the configured one times a number drawn from this range.
         stagger: cut first episodes to different lengths, so that worlds do not end together.
     """
-    settings = read_order_settings(Path(orders))
-
-    def stream(rng: np.random.Generator, duration: float) -> OrderStream:
-        scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * rng.uniform(*load)})
-        return generate(scaled, int(rng.integers(2**31)), duration)
-
+    streams, popularity = order_streams(orders, load)
     return FastWarehouse(
         worlds,
         forklifts,
@@ -65,10 +60,21 @@ def make(
         build_tables(read_floorplan(floorplan)),
         read_warehouse(warehouse),
         read_contract(contract),
-        stream,
-        np.asarray(settings.popularity, float),
+        streams,
+        popularity,
         stagger=stagger,
     )
+
+
+def order_streams(orders: str, load: tuple[float, float]) -> tuple[Streams, np.ndarray]:
+    """What gives each episode its orders, at the file's rate times a number drawn from `load`; popularity [SKUS]."""
+    settings = read_order_settings(Path(orders))
+
+    def stream(rng: np.random.Generator, duration: float) -> OrderStream:
+        scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * rng.uniform(*load)})
+        return generate(scaled, int(rng.integers(2**31)), duration)
+
+    return stream, np.asarray(settings.popularity, float)
 
 
 class FastWarehouse:
@@ -116,6 +122,7 @@ class FastWarehouse:
             pallet=np.full((worlds, forklifts), -1, np.int32),
             touching=np.zeros((worlds, forklifts), np.bool_),
             near=np.zeros((worlds, forklifts), np.bool_),
+            turning=np.zeros((worlds, forklifts)),
         )
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
         self.boards = {name: _board(worlds, count, contract.kind(name)) for name, count in counts.items()}
@@ -138,18 +145,7 @@ class FastWarehouse:
     def step(self, actions: np.ndarray) -> Step:
         """Advance one tick with the chosen candidates [E, N, 1] (or [E, N]); ended worlds start anew."""
         before = self.state.kpi.copy()
-        tick_worlds(
-            self.state,
-            self.robots,
-            self.boards["forklift"],
-            self.boards["inventory"],
-            self.boards["quality"],
-            np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64),
-            self.tables,
-            self._rules,
-            self._motion,
-            self.contract.tick,
-        )
+        self._tick(np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64))
         gained = (self.state.kpi - before) @ self._weights
         reward = np.repeat(gained[:, None], len(self.agents), axis=1).astype(np.float32)
         self._left -= 1
@@ -189,6 +185,19 @@ class FastWarehouse:
             rng.bit_generator.state = state
         return self._observations()
 
+    def _tick(self, choices: np.ndarray) -> None:
+        """Apply the chosen candidates [E, N], let a tick pass, and write what everybody then senses."""
+        tick_worlds(
+            self.state,
+            self.robots,
+            *self.boards.values(),
+            choices,
+            self.tables,
+            self._rules,
+            self._motion,
+            self.contract.tick,
+        )
+
     def _changing(self) -> list[tuple[str, np.ndarray]]:
         groups: dict[str, Any] = {"state": self.state, "robots": self.robots, **self.boards}
         named = [(f"{group}.{name}", array) for group, part in groups.items() for name, array in part._asdict().items()]
@@ -204,6 +213,7 @@ class FastWarehouse:
             self.robots.skill[world, robot] = new_skill(home, self.robots.pose[world, robot], self.tables)
             self.robots.fork[world, robot] = self._motion.fork_low
         self.robots.pallet[world] = -1
+        self.robots.turning[world] = 0.0
         self.robots.touching[world] = self.robots.near[world] = False
         self._left[world] = self._length[world] = self._ticks
         observe_world(

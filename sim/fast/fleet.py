@@ -16,7 +16,7 @@ from sim.warehouse.observe import QUEUE, SECTORS, observe_forklift, observe_inve
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance, dropped, picked
 from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
-from sim.warehouse.skill import BLOCKED_TOTAL, HOME, TRAVELLED, can_take_job, has_lifted, start_job
+from sim.warehouse.skill import BLOCKED_TOTAL, HOME, TRAVELLED, can_take_job, has_lifted, start_job, wrap
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
 from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
 
@@ -30,6 +30,7 @@ class Robots(NamedTuple):
     pallet: np.ndarray  # [E, R] pallet slot of the robot's job, -1
     touching: np.ndarray  # [E, R] bool, to count a contact once
     near: np.ndarray  # [E, R] bool, to count a near miss once
+    turning: np.ndarray  # [E, R] yaw rate (rad/s)
 
 
 class Board(NamedTuple):
@@ -57,12 +58,45 @@ def tick_worlds(
 ) -> None:
     """Apply each world's choices [E, N], move the robots for one tick, and write the next observations."""
     for e in range(len(s.time)):
-        _report(s, e, robots, tables)
-        _decide(s, e, robots, forklifts, inventories, qualities, choices[e], tables, rules)
-        _take_up(s, e, robots)
+        begin_tick(s, e, robots, forklifts, inventories, qualities, choices[e], tables, rules)
         _drive(s, e, robots, tables, numbers, tick)
-        advance(s, e, tables, rules, s.time[e] + tick)
-        observe_world(s, e, robots, forklifts, inventories, qualities, tables, rules, numbers)
+        end_tick(s, e, robots, forklifts, inventories, qualities, tables, rules, numbers, tick)
+
+
+@njit(cache=True)
+def begin_tick(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    choices: np.ndarray,
+    tables: Tables,
+    rules: Rules,
+) -> None:
+    """What world e does before its robots move: progress reported, choices [N] applied, jobs taken up."""
+    _report(s, e, robots, tables)
+    _decide(s, e, robots, forklifts, inventories, qualities, choices, tables, rules)
+    _take_up(s, e, robots)
+
+
+@njit(cache=True)
+def end_tick(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    tables: Tables,
+    rules: Rules,
+    numbers: MotionNumbers,
+    tick: float,
+) -> None:
+    """What world e does after its robots have moved for a tick (s): time goes on, agents sense."""
+    advance(s, e, tables, rules, s.time[e] + tick)
+    observe_world(s, e, robots, forklifts, inventories, qualities, tables, rules, numbers)
 
 
 @njit(cache=True)
@@ -101,7 +135,7 @@ def _decide(
             subject[agent] = board.subject[e, index, choices[agent]]
             member[agent] = index
             agent += 1
-    goals = _goals(s, e, robots)
+    goals = goals_of(s, e, robots)
     for robot in range(forklifts.verb.shape[1]):
         if verb[robot] == CLAIM:
             pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], 20]
@@ -125,7 +159,7 @@ def _take_up(s: State, e: int, robots: Robots) -> None:
 
 
 @njit(cache=True)
-def _goals(s: State, e: int, robots: Robots) -> np.ndarray:
+def goals_of(s: State, e: int, robots: Robots) -> np.ndarray:
     """The place [R] each robot heads for, as the job board tells: where its pallet stands or goes, else home."""
     goals = np.zeros(robots.pallet.shape[1], np.int32)
     for robot in range(len(goals)):
@@ -149,28 +183,14 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
         travelled += robots.skill[e, robot, TRAVELLED]
     steps = int(round(tick / numbers.step))
     command = np.zeros((count, 3))
-    goals = _goals(s, e, robots)
+    goals = goals_of(s, e, robots)
     for step in range(steps):
         now = s.time[e] + step * numbers.step
+        command_robots(command, robots.skill[e], robots.pose[e], robots.fork[e], goals, now, tables, numbers)
         for robot in range(count):
-            command[robot] = move(
-                robots.skill[e, robot],
-                robots.pose[e, robot],
-                robots.fork[e, robot],
-                now,
-                Fleet(robots.pose[e], goals, robot),
-                tables,
-                numbers,
+            robots.turning[e, robot] = obey(
+                robots.pose[e, robot], robots.turning[e, robot], command[robot, 0], command[robot, 1], numbers
             )
-        for robot in range(count):
-            pose = robots.pose[e, robot]
-            pose[3] = command[robot, 0]
-            pose[2] = math.atan2(
-                math.sin(pose[2] + command[robot, 1] * numbers.step),
-                math.cos(pose[2] + command[robot, 1] * numbers.step),
-            )
-            pose[0] += pose[3] * math.cos(pose[2]) * numbers.step
-            pose[1] += pose[3] * math.sin(pose[2]) * numbers.step
             lift = numbers.fork_speed * numbers.step
             robots.fork[e, robot] += max(-lift, min(lift, command[robot, 2] - robots.fork[e, robot]))
         _count_contacts(s, e, robots)
@@ -180,6 +200,48 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: MotionNumb
         travelled -= robots.skill[e, robot, TRAVELLED]
     s.kpi[e, BLOCKED_S] += after - before
     s.kpi[e, DISTANCE_M] -= travelled
+
+
+@njit(cache=True)
+def command_robots(
+    command: np.ndarray,
+    skill: np.ndarray,
+    pose: np.ndarray,
+    fork: np.ndarray,
+    goals: np.ndarray,
+    now: float,
+    tables: Tables,
+    numbers: MotionNumbers,
+) -> None:
+    """Let every robot's skill [R, SKILL_SIZE] choose its command [R, 3]: m/s, rad/s and fork height (m)."""
+    for robot in range(len(pose)):
+        fleet = Fleet(pose, goals, robot)
+        command[robot] = move(skill[robot], pose[robot], fork[robot], now, fleet, tables, numbers)
+
+
+@njit(cache=True)
+def obey(pose: np.ndarray, turning: float, v: float, w: float, numbers: MotionNumbers) -> float:
+    """Move a body [4] for one motion step as its drive follows a command (m/s, rad/s); gives its new yaw rate.
+
+    Speeds approach the command with a lag of first order and a limit of acceleration; the way is that of the mean
+    speed. What truck these numbers stand for is in config/warehouse.yaml, section fitted.
+    """
+    speed = _follow(pose[3], v, numbers.drive_lag, numbers.drive_acceleration, numbers.step)
+    rate = _follow(turning, w, numbers.turn_lag, numbers.turn_acceleration, numbers.step)
+    ahead, turn = 0.5 * (pose[3] + speed) * numbers.step, 0.5 * (turning + rate) * numbers.step
+    pose[0] += ahead * math.cos(pose[2] + 0.5 * turn)
+    pose[1] += ahead * math.sin(pose[2] + 0.5 * turn)
+    pose[2] = wrap(pose[2] + turn)
+    pose[3] = speed
+    return rate
+
+
+@njit(cache=True)
+def _follow(value: float, wanted: float, lag: float, most: float, step: float) -> float:
+    change = wanted - value
+    if lag > 0.0:
+        change *= 1.0 - math.exp(-step / lag)
+    return value + max(-most * step, min(most * step, change))
 
 
 @njit(cache=True)

@@ -63,6 +63,16 @@ class Motion(Settings):
     resolve_after: float = Bound(ge=1, le=120)
 
 
+class Fitted(Settings):
+    """How a truck's drive follows the move skill's commands; numbers that `parley fit-motion` finds."""
+
+    drive_lag: float = Bound(ge=0, le=2)
+    drive_acceleration: float = Bound(ge=0.1, le=1000)
+    turn_lag: float = Bound(ge=0, le=2)
+    turn_acceleration: float = Bound(ge=0.1, le=1000)
+    source: str = Bound(min_length=1)
+
+
 class Radio(Settings):
     """Who hears whom."""
 
@@ -83,6 +93,7 @@ class WarehouseSettings(Settings):
     quality: Quality
     replenishment: Replenishment
     motion: Motion
+    fitted: Fitted
     radio: Radio
     jobs: Jobs
     reward: dict[str, float]
@@ -108,7 +119,7 @@ class WarehouseSettings(Settings):
 
     def motion_numbers(self) -> MotionNumbers:
         """The numbers the motion kernel takes."""
-        return MotionNumbers(**self.motion.model_dump())
+        return MotionNumbers(**self.motion.model_dump(), **self.fitted.model_dump(exclude={"source"}))
 
     def reward_weights(self) -> np.ndarray:
         """Weight of one unit of each KPI [KPIs]."""
@@ -141,6 +152,10 @@ class MotionNumbers(NamedTuple):
     lookahead: float
     give_way_after: float
     resolve_after: float
+    drive_lag: float
+    drive_acceleration: float
+    turn_lag: float
+    turn_acceleration: float
 
 
 def read_warehouse(path: Path | str) -> WarehouseSettings:

@@ -1,4 +1,4 @@
-"""`parley eval`: policies side by side in the batched world, on the same seeds."""
+"""`parley eval`: policies side by side in the batched or the PyBullet world, on the same seeds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from parley_bringup.run_choices import checked_orders, checked_policy, choose_on
 from policy_core.contract import read_contract
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
+from sim.bullet.env import BulletWarehouse
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
+from sim.warehouse.bodies import read_bodies
 from sim.warehouse.order_replay import replay
 from sim.warehouse.orders import generate, read_order_settings
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
+WORLDS = ("fast", "bullet")
 SHOWN = {
     "orders_per_hour": "orders/h",
     "lines_per_hour": "lines/h",
@@ -53,10 +56,11 @@ def evaluate(
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="Simulated minutes of each episode.")] = 10.0,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Episodes, seeds 0 to N - 1.")] = 5,
     forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
+    world_name: Annotated[str, typer.Option("--world", help="fast, or bullet: bodies with mass, slower.")] = "fast",
     loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.0,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure policies in the batched world over several seeds.
+    """Measure policies in the batched or the PyBullet world over several seeds.
 
     The same seed gives every policy the same orders, stock, defects and lead times. Figures are means with 95 %
     bootstrap intervals over the seeds; per-seed figures are in the JSON.
@@ -67,9 +71,12 @@ def evaluate(
     contract = read_contract(home() / "config" / "contract.yaml")
     settings = read_warehouse(home() / "config" / "warehouse.yaml")
     stream, popularity = _orders(orders, order_speed)
-    world = FastWarehouse(
-        1, forklifts, minutes * 60.0, build_tables(read_plan(map_file)), settings, contract, stream, popularity
-    )
+    plan = read_plan(map_file)
+    size = (1, forklifts, minutes * 60.0, build_tables(plan), settings, contract, stream, popularity)
+    if choose_one("--world", world_name, WORLDS) == "bullet":
+        world: FastWarehouse = BulletWarehouse(*size, plan, read_bodies(home() / "config" / "bodies.yaml"))
+    else:
+        world = FastWarehouse(*size)
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
     makers = {name: _maker(name, world) for name in names}  # what is no policy is refused before any has played
@@ -92,6 +99,7 @@ def evaluate(
         json_file,
         {
             "map": str(map_file or "config/floorplans/small_dc.yaml"),
+            "world": world_name,
             "orders": str(orders or "generator"),
             "minutes": minutes,
             "forklifts": forklifts,
