@@ -8,7 +8,7 @@ fleets do the same jobs, and what differs is how long the way took, who touched 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,10 +88,10 @@ def record(env: FastWarehouse, seed: int, ticks: int) -> list[Decision]:
             x, y, yaw = observations.position[0, agent].tolist()
             policy.begin(Observation(seen.vector[0, row], seen.candidates[0, row], seen.mask[0, row], (x, y, yaw)))
             choices[agent] = policy.choose()
-        for agent, choice in enumerate(choices):
-            named = _named(env, agent, int(choice))
-            if named is not None:
-                trace.append(Decision(tick, agent, *named))
+        for agent, choice in enumerate(choices.tolist()):
+            offered = dict(_offers(env, agent))
+            if choice in offered:
+                trace.append(Decision(tick, agent, *offered[choice]))
         return choices
 
     _play(env, seed, ticks, choose)
@@ -250,12 +250,15 @@ def _watch(env: FastWarehouse, began: dict[int, tuple[int, int, float]], legs: l
 
 
 def _offers(env: FastWarehouse, agent: int) -> Iterator[tuple[int, tuple[int, tuple[float, ...]]]]:
-    """Choices an agent of world 0 has now, and what they mean."""
+    """Choices an agent of world 0 has now, and what they mean; of several that mean the same, which of them."""
+    twins: Counter[tuple[int, tuple[float, ...]]] = Counter()
     mask = env.boards[env.kinds[agent]].mask[0, _numbers(env)[agent]]
     for choice in np.flatnonzero(mask).tolist():
         named = _named(env, agent, choice)
         if named is not None:
-            yield choice, named
+            verb, subject = named
+            yield choice, (verb, (*subject, twins[named]))
+            twins[named] += 1
 
 
 def _named(env: FastWarehouse, agent: int, choice: int) -> tuple[int, tuple[float, ...]] | None:
