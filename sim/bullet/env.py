@@ -8,6 +8,7 @@ what it is worth where trucks slip, brake late and push pallets.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections import Counter
 from typing import NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 from policy_core.contract import Contract, read_contract
 from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
-from sim.bullet.ledger_bodies import LedgerBodies, LedgerPallet
+from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.world import BulletWorld
 from sim.fast.env import FastWarehouse, Streams, order_streams
 from sim.fast.fleet import begin_tick, command_robots, end_tick, goals_of
@@ -112,6 +113,19 @@ class BulletWarehouse(FastWarehouse):
     def world(self, number: int) -> BulletWorld:
         """The bodies of one world."""
         return self._hall(number).world
+
+    def astray(self, number: int) -> list[int]:
+        """Serials of the pallets of one world that nobody works on and whose body is not at their place."""
+        bodies, state = self.world(number), self.state
+        lost = []
+        for slot in np.flatnonzero((state.pallet_state[number] != ABSENT) & (state.pallet_place[number] >= 0)).tolist():
+            serial = int(state.pallet_serial[number, slot])
+            if slot in self.robots.pallet[number]:
+                continue
+            place = self._plan.places[state.pallet_place[number, slot]]
+            if serial not in bodies.pallets or math.dist(bodies.pallet_pose(serial)[:2], (place.x, place.y)) > ASTRAY:
+                lost.append(serial)
+        return lost
 
     def close(self) -> None:
         """Give all Bullet clients back; a reset starts anew."""

@@ -202,9 +202,11 @@ def write_fitted(path: Path, fitted: dict[str, float], source: str) -> None:
     changed = section.group()
     for key, value in {**fitted, "source": source}.items():
         line = re.compile(rf"^(  {key}: *)([^#\n]*?)([ ]*(?:#.*)?)$", re.MULTILINE)
-        if not line.search(changed):
+        found = line.search(changed)
+        if found is None:
             raise ConfigError(f"{path}: section 'fitted' has no line for '{key}'; take it over from the shipped file.")
-        changed = line.sub(lambda found, value=value: f"{found[1]}{value}{_room(found, str(value))}", changed)
+        written = f"{found[1]}{value}{_room(found, str(value))}"
+        changed = changed[: found.start()] + written + changed[found.end() :]
     Fitted.model_validate({**fitted, "source": source})
     part = path.with_name(path.name + ".part")
     part.write_text(text[: section.start()] + changed + text[section.end() :], encoding="utf-8")
