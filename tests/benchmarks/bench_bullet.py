@@ -49,7 +49,7 @@ def floor(robots: int) -> tuple[FloorPlan, list[tuple[str, float, float, float]]
 
 def told(step: int, robot: int) -> tuple[float, float, float]:
     """Small circles, each robot at its own time: nobody stands and nobody is met."""
-    return 0.45 + 0.1 * math.sin(0.2 * step + robot), 0.9 * math.cos(0.05 * step + robot), 0.15
+    return 0.45 + 0.1 * math.sin(0.2 * step + robot), 0.9 if robot % 2 else -0.9, 0.15
 
 
 class RawLoop:
