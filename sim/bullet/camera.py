@@ -11,7 +11,8 @@ import pybullet
 
 from sim.bullet.forklift import Forklift
 from sim.bullet.pallets import Pallets
-from sim.bullet.scenery import draw_pallet, draw_plan
+from sim.bullet.scenery import draw_plan
+from sim.bullet.stage import Stage, draw
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.floorplan import FloorPlan
 
@@ -37,56 +38,26 @@ class Camera:
     """
 
     def __init__(self, plan: FloorPlan, bodies: Bodies, robots: Sequence[Forklift], width: int, height: int) -> None:
-        self._pallet = bodies.pallet
         self._size = (width, height)
         self._view, self._projection = _point_of_view(plan, width / height)
-        stage = pybullet.connect(pybullet.DIRECT)
+        client = pybullet.connect(pybullet.DIRECT)
         try:
-            draw_plan(stage, plan)
-            self._backdrop, self._depth = self._draw(stage)
+            draw_plan(client, plan)
+            self._backdrop, self._depth = draw(client, width, height, self._view, self._projection)
         finally:
-            pybullet.disconnect(physicsClientId=stage)
+            pybullet.disconnect(physicsClientId=client)
         self._backdrop[self._depth > 0.9999] = SKY
-        self._client = pybullet.connect(pybullet.DIRECT)
-        self._robots = {robot.name: robot.load_look(self._client) for robot in robots}
-        self._pallets: dict[int, int] = {}
+        self._stage = Stage(bodies.pallet, robots)
 
     def photograph(self, robots: Sequence[Forklift], pallets: Pallets) -> np.ndarray:
         """Draw the world as it is now; RGB [height, width, 3] uint8."""
-        for robot in robots:
-            robot.copy_to(self._client, self._robots[robot.name])
-        for pallet in self._pallets.keys() - set(pallets.ids()):
-            pybullet.removeBody(self._pallets.pop(pallet), physicsClientId=self._client)
-        for pallet in pallets.ids():
-            if pallet not in self._pallets:
-                self._pallets[pallet] = draw_pallet(self._client, self._pallet, pallets.sku(pallet))
-            pallets.copy_to(self._client, self._pallets[pallet], pallet)
-        image, depth = self._draw(self._client)
+        self._stage.follow(robots, pallets)
+        image, depth = self._stage.draw(*self._size, self._view, self._projection)
         return np.where((depth < self._depth)[..., None], image, self._backdrop)
 
     def close(self) -> None:
         """Give the Bullet client back."""
-        pybullet.disconnect(physicsClientId=self._client)
-
-    def _draw(self, client: int) -> tuple[np.ndarray, np.ndarray]:
-        """RGB [height, width, 3] uint8 and depth [height, width], 1 where nothing is."""
-        width, height = self._size
-        _, _, pixels, depth, _ = pybullet.getCameraImage(
-            width,
-            height,
-            self._view,
-            self._projection,
-            shadow=0,
-            lightDirection=(-3.0, -6.0, 10.0),
-            lightAmbientCoeff=0.62,
-            lightDiffuseCoeff=0.42,
-            lightSpecularCoeff=0.02,
-            renderer=pybullet.ER_TINY_RENDERER,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
-            physicsClientId=client,
-        )
-        image = np.reshape(pixels, (height, width, 4))[..., :3].astype(np.uint8)
-        return image, np.reshape(depth, (height, width))
+        self._stage.close()
 
 
 def _point_of_view(plan: FloorPlan, aspect: float) -> tuple[tuple[float, ...], tuple[float, ...]]:

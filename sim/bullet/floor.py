@@ -10,13 +10,16 @@ from sim.warehouse.floorplan import FloorPlan
 BEYOND = 20.0  # m of floor outside the plan
 
 
-def build_floor(client: int, plan: FloorPlan) -> int:
-    """Put a floor under the plan and some way beyond its edge; returns its Bullet number."""
+def build_floor(client: int, plan: FloorPlan, friction: float) -> int:
+    """Put a floor under the plan and some way beyond its edge; returns its Bullet number.
+
+    `friction` multiplies that of what touches it.
+    """
     (left, low), (length, width) = plan.origin, plan.size
     half = (0.5 * length + BEYOND, 0.5 * width + BEYOND, 0.5)
     # A box, not GEOM_PLANE: a plane has no bounds, so every part of every robot is tested against it (15 % slower).
     floor = _stand(client, half, (left + 0.5 * length, low + 0.5 * width, -half[2]), 0.0)
-    pybullet.changeDynamics(floor, -1, lateralFriction=1.0, physicsClientId=client)
+    pybullet.changeDynamics(floor, -1, lateralFriction=friction, physicsClientId=client)
     _set_group(client, floor, groups.FLOOR)
     return floor
 

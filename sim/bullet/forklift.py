@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import deque
 from typing import NamedTuple
 
 import pybullet
@@ -20,6 +21,7 @@ TRIM_BELOW = 1e-4  # rad/s; smaller errors are left
 LIFT_GAIN = 0.3  # share of the forks' height error made good per physics step
 STILL = 0.02  # m/s and rad/s; below it a robot that is told to stand stands
 LIFTED = 0.003  # m; nearer than this the forks are where they shall be
+LAGGED = 1e-3  # m/s and rad/s; a lagging drive that is this near its command has reached it
 BRAKE_AFTER = 3  # move ticks of standing still before the parking brake falls in
 
 
@@ -44,9 +46,11 @@ class Forklift:
     """A body that follows (v, w, fork height) as well as its motors, tyres and limits allow.
 
     The drive speeds up and brakes at the body's acceleration, a little at every physics step, so that neither the
-    tyres nor a pallet on the tines slip in normal driving. The lift is a motor with a force limit: a load above
-    `forks.rated_load` stays where it is. A robot that stands with nothing to do sets its parking brake: its body
-    sleeps in Bullet, which costs nothing and does not creep, until a command or a push wakes it.
+    tyres nor a pallet on the tines slip in normal driving. Where the settings say so, the drive answers late
+    (`dead_time`), behind its command (`lag`), and its wheels turn more than the truck moves (`slip`). The lift is a
+    motor with a force limit: a load above `forks.rated_load` stays where it is. A robot that stands with nothing to do
+    sets its parking brake: its body sleeps in Bullet, which costs nothing and does not creep, until a command or a
+    push wakes it.
 
     Args:
         client: Bullet client that owns the body.
@@ -70,6 +74,11 @@ class Forklift:
         self._forks = bodies.forks
         self._step = 1.0 / bodies.physics.frequency
         self._wanted = (0.0, 0.0)
+        late = round(bodies.forklift.dead_time * bodies.physics.frequency)
+        self._on_the_way = deque([(0.0, 0.0)] * late)  # commands the drive has not felt yet, oldest first
+        self._share = 1.0 - math.exp(-self._step / bodies.forklift.lag) if bodies.forklift.lag > 0.0 else 1.0
+        self._lagged = (0.0, 0.0)
+        self._grip = 1.0 - bodies.forklift.slip  # way per turned wheel
         self._ramped = (0.0, 0.0)
         self._driven: tuple[float, float] | None = None  # wheel speeds (rad/s) the motors were last told
         self._trim = (0.0, 0.0)
@@ -115,8 +124,14 @@ class Forklift:
     def drive(self) -> None:
         """Bring the wheels one physics step nearer to the wanted speeds; call before every physics step."""
         limits = self._limits
-        v = _approach(self._ramped[0], self._wanted[0], limits.acceleration * self._step)
-        w = _approach(self._ramped[1], self._wanted[1], limits.turn_acceleration * self._step)
+        self._on_the_way.append(self._wanted)
+        wanted = self._on_the_way.popleft()
+        self._lagged = (
+            _behind(self._lagged[0], wanted[0], self._share),
+            _behind(self._lagged[1], wanted[1], self._share),
+        )
+        v = _approach(self._ramped[0], self._lagged[0], limits.acceleration * self._step)
+        w = _approach(self._ramped[1], self._lagged[1], limits.turn_acceleration * self._step)
         self._ramped = (v, w)
         left, right = self._wheel_speeds()
         driven = (left + self._trim[0], right + self._trim[1])
@@ -143,11 +158,11 @@ class Forklift:
         behind = self._limits.balance
         self.pose = Pose(x - behind * cos, y - behind * sin, yaw, vx * cos + vy * sin, w)
         states = pybullet.getJointStates(self.body, (LEFT, RIGHT, LIFT), physicsClientId=self._client)
-        self.joints = JointStates(*zip(*(state[:2] for state in states), strict=True))
+        positions, seen = zip(*(state[:2] for state in states), strict=True)
+        self.joints = JointStates(self._as_turned(positions), self._as_turned(seen))
         left, right = self._wheel_speeds()
-        seen = self.joints.velocities
         self._trim = (_trimmed(self._trim[0], left - seen[LEFT]), _trimmed(self._trim[1], right - seen[RIGHT]))
-        is_told_to_stand = self._wanted == self._ramped == (0.0, 0.0)
+        is_told_to_stand = self._wanted == self._ramped == (0.0, 0.0) and not any(map(any, self._on_the_way))
         is_still = max(abs(self.pose.v), abs(self.pose.w), abs(seen[LIFT])) < STILL
         is_lifted = abs(self.fork_height - self._lift_target) < LIFTED
         self._stood = self._stood + 1 if is_told_to_stand and is_still and is_lifted else 0
@@ -164,7 +179,9 @@ class Forklift:
 
     def brake(self) -> None:
         """Set the parking brake."""
-        _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_SLEEP)
+        _set_activation(
+            self._client, self.body, pybullet.ACTIVATION_STATE_ENABLE_SLEEPING | pybullet.ACTIVATION_STATE_SLEEP
+        )
 
     def place(self, x: float, y: float, yaw: float, v: float, w: float) -> None:
         """Put the robot elsewhere at once, moving at v (m/s) and w (rad/s); its command holds on from there."""
@@ -194,14 +211,21 @@ class Forklift:
             pybullet.resetJointState(body, joint, position, physicsClientId=client)
 
     def _wake(self) -> None:
+        # Only the brake may put the body to sleep: Bullet itself would after 2 s of slow work, such as lifting.
         self._stood = 0
-        _set_activation(self._client, self.body, pybullet.ACTIVATION_STATE_WAKE_UP)
+        _set_activation(
+            self._client, self.body, pybullet.ACTIVATION_STATE_DISABLE_SLEEPING | pybullet.ACTIVATION_STATE_WAKE_UP
+        )
 
     def _wheel_speeds(self) -> tuple[float, float]:
-        """Left and right wheel speed (rad/s) of the ramped command."""
+        """Left and right wheel speed (rad/s) that bring the ramped command about, what slips left out."""
         v, w = self._ramped
         half, radius = 0.5 * self._limits.track * w, self._limits.wheel_radius
-        return (v - half) / radius, (v + half) / radius
+        return self._grip * (v - half) / radius, self._grip * (v + half) / radius
+
+    def _as_turned(self, joints: tuple[float, float, float]) -> tuple[float, float, float]:
+        """What encoders say of the joints: slipping wheels turn more than the body moves."""
+        return joints[LEFT] / self._grip, joints[RIGHT] / self._grip, joints[LIFT]
 
     def _load(self) -> int:
         body = self._load_urdf(self._client, pybullet.URDF_IGNORE_VISUAL_SHAPES)
@@ -228,14 +252,18 @@ class Forklift:
 
 
 def _set_activation(client: int, body: int, state: int) -> None:
-    pybullet.changeDynamics(
-        body, -1, activationState=pybullet.ACTIVATION_STATE_ENABLE_SLEEPING | state, physicsClientId=client
-    )
+    pybullet.changeDynamics(body, -1, activationState=state, physicsClientId=client)
 
 
 def _approach(value: float, target: float, most: float) -> float:
     """Move `value` towards `target` by `most` at most."""
     return min(max(target, value - most), value + most)
+
+
+def _behind(value: float, target: float, share: float) -> float:
+    """One physics step of a first-order lag; ends at the target, not just before it."""
+    value += share * (target - value)
+    return target if share == 1.0 or abs(target - value) < LAGGED else value
 
 
 def _trimmed(trim: float, error: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from sim.bullet.contacts import Contact, pressed_bodies
 from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
 from sim.bullet.laser import FleetLaser
+from sim.bullet.mast_camera import MastCameras
 from sim.bullet.pallets import PalletPose, Pallets
 from sim.bullet.staging import Staging
 from sim.warehouse.bodies import Bodies
@@ -66,6 +68,7 @@ class BulletWorld:
         self.plan = plan
         self._bodies = bodies
         self._cameras: dict[tuple[int, int], Camera] = {}
+        self._mast_cameras: MastCameras | None = None
         self._client = pybullet.connect(pybullet.DIRECT)
         pybullet.setGravity(0.0, 0.0, -GRAVITY, physicsClientId=self._client)
         pybullet.setPhysicsEngineParameter(
@@ -74,7 +77,7 @@ class BulletWorld:
             deterministicOverlappingPairs=1,
             physicsClientId=self._client,
         )
-        self._floor = build_floor(self._client, plan)
+        self._floor = build_floor(self._client, plan, bodies.floor.friction)
         self._names = build_boxes(self._client, plan)
         self._robots = {
             name: Forklift(self._client, name, (x, y, yaw), bodies, robot_colour(index))
@@ -85,6 +88,11 @@ class BulletWorld:
         self._carrying = Carrying(self._client, bodies, self._pallets, names)
         self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
         self.staging = Staging(self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names)
+        # What was measured at this step and before, oldest first; sensors that report late report the oldest.
+        self._scans: deque[np.ndarray] = deque(maxlen=bodies.laser.delay + 1)
+        self._poses = deque([self._true_poses()], maxlen=bodies.localisation.delay + 1)
+        if bodies.laser.delay:
+            self._scans.append(self._scan())
 
     @property
     def robots(self) -> tuple[str, ...]:
@@ -116,10 +124,17 @@ class BulletWorld:
                 load = self._carrying.of(robot.name)
                 if load is not None:
                     self._pallets.rest(load)
+        self._poses.append(self._true_poses())
+        if self._bodies.laser.delay:
+            self._scans.append(self._scan())
 
     def pose(self, name: str) -> Pose:
         """Where a robot is and how fast it moves, as of the last step."""
         return self._robots[name].pose
+
+    def told_pose(self, name: str) -> Pose:
+        """What localisation says of a robot: `pose` of `localisation.delay` steps ago, or of the start."""
+        return self._poses[0][name]
 
     def fork_height(self, name: str) -> float:
         """Underside of the tines above the floor (m), as of the last step."""
@@ -134,10 +149,11 @@ class BulletWorld:
         return self._carrying.of(name)
 
     def scans(self) -> np.ndarray:
-        """One laser scan of every robot [R, rays] float32 (m); `inf` where nothing is, NaN where a return was lost."""
-        poses = np.array([robot.pose[:3] for robot in self._robots.values()]).reshape(-1, 3)
-        is_loaded = np.array([self._carrying.of(name) is not None for name in self._robots], dtype=bool)
-        return self._laser.scan(poses, is_loaded)
+        """The latest laser scan told of every robot [R, rays] float32 (m), measured `laser.delay` steps ago.
+
+        `inf` where nothing is, NaN where a return was lost.
+        """
+        return self._scans[0] if self._bodies.laser.delay else self._scan()
 
     def add_pallet(self, pallet: int, x: float, y: float, yaw: float, sku: int) -> None:
         """Stand a pallet on the floor; raises ValueError if its id is taken."""
@@ -178,10 +194,33 @@ class BulletWorld:
             self._cameras[width, height] = camera
         return self._cameras[width, height].photograph(list(self._robots.values()), self._pallets)
 
+    def robot_camera(self, name: str, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the camera on a robot's mast sees.
+
+        Returns:
+            RGB [height, width, 3] uint8, and depth [height, width] float32: m along the optical axis, `inf` where
+            nothing is within range.
+        """
+        robots = list(self._robots.values())
+        if self._mast_cameras is None:
+            self._mast_cameras = MastCameras(self.plan, self._bodies, robots)
+        return self._mast_cameras.photograph(self._robots[name], robots, self._pallets, width, height)
+
     def close(self) -> None:
         """Give the Bullet clients back; a second call does nothing."""
+        if self._mast_cameras is not None:
+            self._mast_cameras.close()
+            self._mast_cameras = None
         while self._cameras:
             self._cameras.popitem()[1].close()
         if self._client >= 0:
             pybullet.disconnect(physicsClientId=self._client)
             self._client = -1
+
+    def _true_poses(self) -> dict[str, Pose]:
+        return {name: robot.pose for name, robot in self._robots.items()}
+
+    def _scan(self) -> np.ndarray:
+        poses = np.array([robot.pose[:3] for robot in self._robots.values()]).reshape(-1, 3)
+        is_loaded = np.array([self._carrying.of(name) is not None for name in self._robots], dtype=bool)
+        return self._laser.scan(poses, is_loaded)

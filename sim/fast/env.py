@@ -66,13 +66,7 @@ def make(
         stagger: cut first episodes to different lengths, so that worlds do not end together.
         randomisation: path of ranges that worlds draw their numbers from; empty: all are as configured.
     """
-    settings = read_order_settings(Path(orders))
-
-    def stream(rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
-        rate = settings.lines_per_hour * rng.uniform(*load) * demand
-        scaled = settings.model_copy(update={"lines_per_hour": rate})
-        return generate(scaled, int(rng.integers(2**31)), duration)
-
+    streams, popularity = order_streams(orders, load)
     ranges = read_randomisation(randomisation) if randomisation else None
     plans = (ranges.floorplans if ranges else ()) or (floorplan,)
     return FastWarehouse(
@@ -83,11 +77,23 @@ def make(
         read_warehouse(warehouse),
         read_bodies(bodies),
         read_contract(contract),
-        stream,
-        np.asarray(settings.popularity, float),
+        streams,
+        popularity,
         stagger=stagger,
         randomisation=ranges,
     )
+
+
+def order_streams(orders: str, load: tuple[float, float]) -> tuple[Streams, np.ndarray]:
+    """What gives each episode its orders, at the file's rate times a number drawn from `load`; popularity [SKUS]."""
+    settings = read_order_settings(Path(orders))
+
+    def stream(rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
+        rate = settings.lines_per_hour * rng.uniform(*load) * demand
+        scaled = settings.model_copy(update={"lines_per_hour": rate})
+        return generate(scaled, int(rng.integers(2**31)), duration)
+
+    return stream, np.asarray(settings.popularity, float)
 
 
 class FastWarehouse:
@@ -180,17 +186,7 @@ class FastWarehouse:
     def advance(self, actions: np.ndarray) -> np.ndarray:
         """`step` without a look at it: the team's reward [E]; `boards` hold what is sensed now, no world ends."""
         before = self.state.kpi.copy()
-        tick_worlds(
-            self.state,
-            self.robots,
-            self.boards["forklift"],
-            self.boards["inventory"],
-            self.boards["quality"],
-            np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64),
-            self.tables,
-            self.numbers,
-            self.contract.tick,
-        )
+        self._tick(np.ascontiguousarray(actions.reshape(self.worlds, -1), np.int64))
         self._left -= 1
         gained: np.ndarray = (self.state.kpi - before) @ self._weights
         return gained
@@ -232,6 +228,18 @@ class FastWarehouse:
             rng.bit_generator.state = state
         return self._observations()
 
+    def _tick(self, choices: np.ndarray) -> None:
+        """Apply the chosen candidates [E, N], let a tick pass, and write what everybody then senses."""
+        tick_worlds(
+            self.state,
+            self.robots,
+            *self.boards.values(),
+            choices,
+            self.tables,
+            self.numbers,
+            self.contract.tick,
+        )
+
     def _changing(self) -> list[tuple[str, np.ndarray]]:
         groups: dict[str, Any] = {"state": self.state, "robots": self.robots, "numbers": self.numbers, **self.boards}
         named = [(f"{group}.{name}", array) for group, part in groups.items() for name, array in part._asdict().items()]
@@ -252,6 +260,7 @@ class FastWarehouse:
         if draw.robots >= 0:
             self.robots.pose[world, int(draw.robots) :] = np.nan  # these are not there
         self.robots.pallet[world] = -1
+        self.robots.turning[world] = 0.0
         self.robots.touching[world] = self.robots.near[world] = False
         self._left[world] = self._length[world] = self._ticks
         self._draw_robots(world, settings, rng)
@@ -276,7 +285,7 @@ class FastWarehouse:
         self.numbers.rules[world] = settings.rules()
         self.numbers.motion[world] = settings.motion_numbers()
         self.numbers.battery[world] = settings.battery_numbers(drawn_bodies(self._bodies, draw))
-        self.numbers.lag[world], self.numbers.laser_noise[world] = draw.lag, draw.laser_noise
+        self.numbers.laser_noise[world] = draw.laser_noise
         return settings
 
     def _draw_robots(self, world: int, settings: WarehouseSettings, rng: np.random.Generator) -> None:

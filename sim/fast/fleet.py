@@ -27,7 +27,7 @@ from sim.warehouse.observe import (
 )
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance
-from sim.warehouse.settings import SKUS, SUPPLIERS, BatteryNumbers, MotionNumbers, Rules
+from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
 from sim.warehouse.skill import (
     BLOCKED_TOTAL,
     HOME,
@@ -39,6 +39,7 @@ from sim.warehouse.skill import (
     has_lifted,
     let_go,
     start_job,
+    wrap,
 )
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
 from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
@@ -55,6 +56,7 @@ class Robots(NamedTuple):
     pallet: np.ndarray  # [E, R] pallet slot of the robot's job, -1
     touching: np.ndarray  # [E, R] bool, to count a contact once
     near: np.ndarray  # [E, R] bool, to count a near miss once
+    turning: np.ndarray  # [E, R] yaw rate (rad/s)
     energy: np.ndarray  # [E, R] Wh
     charging: np.ndarray  # [E, R] bool
     alive: np.ndarray  # [E, R] bool: it decides, speaks and moves; a dead one stands where it is
@@ -74,6 +76,7 @@ def make_robots(worlds: int, count: int) -> Robots:
         pallet=np.full(shape, -1, np.int32),
         touching=np.zeros(shape, np.bool_),
         near=np.zeros(shape, np.bool_),
+        turning=np.zeros(shape),
         energy=np.zeros(shape),
         charging=np.zeros(shape, np.bool_),
         alive=np.ones(shape, np.bool_),
@@ -108,18 +111,46 @@ def tick_worlds(
 ) -> None:
     """Apply each world's choices [E, N], move the robots for one tick, and write the next observations."""
     for e in range(len(s.time)):
-        rules, motion, battery = (
-            rules_of(numbers.rules[e]),
-            motion_of(numbers.motion[e]),
-            battery_of(numbers.battery[e]),
-        )
-        _report(s, e, robots, tables, rules)
-        _decide(s, e, robots, forklifts, inventories, qualities, choices[e], tables, rules)
-        _take_up(s, e, robots)
-        _drive(s, e, robots, tables, motion, battery, numbers.lag[e], tick)
-        advance(s, e, tables, rules, s.time[e] + tick)
-        count_the_living(s, e, robots)
-        observe_world(s, e, robots, forklifts, inventories, qualities, tables, numbers)
+        begin_tick(s, e, robots, forklifts, inventories, qualities, choices[e], tables, numbers)
+        _drive(s, e, robots, tables, numbers, tick)
+        end_tick(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick)
+
+
+@njit(cache=True)
+def begin_tick(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    choices: np.ndarray,
+    tables: Tables,
+    numbers: Numbers,
+) -> None:
+    """What world e does before its robots move: progress reported, choices [N] applied, jobs taken up."""
+    rules = rules_of(numbers.rules[e])
+    _report(s, e, robots, tables, rules)
+    _decide(s, e, robots, forklifts, inventories, qualities, choices, tables, rules)
+    _take_up(s, e, robots)
+
+
+@njit(cache=True)
+def end_tick(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    tables: Tables,
+    numbers: Numbers,
+    tick: float,
+) -> None:
+    """What world e does after its robots have moved for a tick (s): time goes on, agents sense."""
+    advance(s, e, tables, rules_of(numbers.rules[e]), s.time[e] + tick)
+    count_the_living(s, e, robots)
+    observe_world(s, e, robots, forklifts, inventories, qualities, tables, numbers)
 
 
 @njit(cache=True)
@@ -183,7 +214,7 @@ def _decide(
     for robot in range(forklifts.verb.shape[1]):
         if not robots.alive[e, robot]:
             verb[robot] = NONE
-    goals = _goals(s, e, robots)
+    goals = goals_of(s, e, robots)
     for robot in range(forklifts.verb.shape[1]):
         if verb[robot] == CLAIM:
             pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], PICK_DISTANCE]
@@ -209,7 +240,7 @@ def _take_up(s: State, e: int, robots: Robots) -> None:
 
 
 @njit(cache=True)
-def _goals(s: State, e: int, robots: Robots) -> np.ndarray:
+def goals_of(s: State, e: int, robots: Robots) -> np.ndarray:
     """The place [R] each robot heads for, as the job board tells: where its pallet stands or goes, else home."""
     goals = np.zeros(robots.pallet.shape[1], np.int32)
     for robot in range(len(goals)):
@@ -224,102 +255,137 @@ def _goals(s: State, e: int, robots: Robots) -> np.ndarray:
 
 
 @njit(cache=True)
-def _drive(
-    s: State,
-    e: int,
-    robots: Robots,
-    tables: Tables,
-    numbers: MotionNumbers,
-    battery: BatteryNumbers,
-    lag: float,
-    tick: float,
-) -> None:
+def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, tick: float) -> None:
+    motion = motion_of(numbers.motion[e])
     count = robots.pose.shape[1]
-    before = 0.0
-    travelled = 0.0
+    blocked = travelled = 0.0
     for robot in range(count):
-        before += robots.skill[e, robot, BLOCKED_TOTAL]
-        travelled += robots.skill[e, robot, TRAVELLED]
-    steps = int(round(tick / numbers.step))
-    command = np.zeros((count, 3))
-    goals = _goals(s, e, robots)
-    slow = limping(numbers, battery.limp_speed)
-    for step in range(steps):
-        now = s.time[e] + step * numbers.step
-        for robot in range(count):
-            if not robots.alive[e, robot] or robots.energy[e, robot] <= 0.0:
-                command[robot, 0] = command[robot, 1] = 0.0
-                command[robot, 2] = robots.fork[e, robot]
-                robots.skill[e, robot, SPEED] = 0.0
-                continue
-            is_weak = robots.energy[e, robot] < battery.limp_below * battery.capacity
-            command[robot] = move(
-                robots.skill[e, robot],
-                robots.pose[e, robot],
-                robots.fork[e, robot],
-                now,
-                Fleet(robots.pose[e], goals, robot),
-                tables,
-                slow if is_weak else numbers,
-            )
+        blocked -= robots.skill[e, robot, BLOCKED_TOTAL]
+        travelled -= robots.skill[e, robot, TRAVELLED]
+    command, was = np.zeros((count, 3)), np.zeros((count, 2))
+    goals = goals_of(s, e, robots)
+    lift = motion.fork_speed * motion.step
+    for step in range(int(round(tick / motion.step))):
+        command_robots(command, s, e, robots, goals, s.time[e] + step * motion.step, tables, numbers)
         for robot in range(count):
             pose = robots.pose[e, robot]
-            was, height = pose[3], robots.fork[e, robot]
             if math.isnan(pose[0]):
                 continue
-            if lag > 0.0 and robots.alive[e, robot]:
-                pose[3] += (command[robot, 0] - was) * numbers.step / (lag + numbers.step)
-            else:
-                pose[3] = command[robot, 0]
-            pose[2] = math.atan2(
-                math.sin(pose[2] + command[robot, 1] * numbers.step),
-                math.cos(pose[2] + command[robot, 1] * numbers.step),
-            )
-            pose[0] += pose[3] * math.cos(pose[2]) * numbers.step
-            pose[1] += pose[3] * math.sin(pose[2]) * numbers.step
-            lift = numbers.fork_speed * numbers.step
-            robots.fork[e, robot] += max(-lift, min(lift, command[robot, 2] - height))
-            raised = (robots.fork[e, robot] - height) / numbers.step
-            is_loaded = has_lifted(robots.skill[e, robot])
-            watts = power(was, pose[3], command[robot, 1], raised, is_loaded, numbers.step, battery)
-            _use_energy(s, e, robots, robot, watts, tables, numbers, battery)
+            was[robot, 0], was[robot, 1] = pose[3], robots.fork[e, robot]
+            v, w, height = command[robot]
+            robots.turning[e, robot] = obey(pose, robots.turning[e, robot], v, w, motion)
+            robots.fork[e, robot] += max(-lift, min(lift, height - robots.fork[e, robot]))
+        use_energy(s, e, robots, was, tables, numbers)
         _count_contacts(s, e, robots)
+    rest(e, robots, numbers)
     for robot in range(count):
-        end_rest(robots.skill[e, robot], robots.energy[e, robot] / battery.capacity, battery)
-    after = 0.0
-    for robot in range(count):
-        after += robots.skill[e, robot, BLOCKED_TOTAL]
-        travelled -= robots.skill[e, robot, TRAVELLED]
-    s.kpi[e, BLOCKED_S] += after - before
-    s.kpi[e, DISTANCE_M] -= travelled
+        blocked += robots.skill[e, robot, BLOCKED_TOTAL]
+        travelled += robots.skill[e, robot, TRAVELLED]
+    s.kpi[e, BLOCKED_S] += blocked
+    s.kpi[e, DISTANCE_M] += travelled
 
 
 @njit(cache=True)
-def _use_energy(
+def command_robots(
+    command: np.ndarray,
     s: State,
     e: int,
     robots: Robots,
-    robot: int,
-    watts: float,
+    goals: np.ndarray,
+    now: float,
     tables: Tables,
-    numbers: MotionNumbers,
-    battery: BatteryNumbers,
+    numbers: Numbers,
 ) -> None:
-    """One motion step of a robot's battery; a robot that an outage holds uses and takes nothing."""
-    if not robots.alive[e, robot] and robots.energy[e, robot] > 0.0:
-        robots.charging[e, robot] = False
-        return
-    home = int(robots.skill[e, robot, HOME])
-    x, y, yaw = tables.place_x[home], tables.place_y[home], tables.place_yaw[home]
-    charges = is_docked(robots.pose[e, robot], x, y, yaw, numbers.dock_reach)
-    energy, used, is_filling = spend(robots.energy[e, robot], watts, charges, numbers.step, battery)
-    robots.energy[e, robot] = energy
-    robots.charging[e, robot] = is_filling
-    s.kpi[e, ENERGY_WH] += used
-    if is_filling:
-        s.kpi[e, CHARGING_S] += numbers.step
-    if energy <= 0.0:
-        s.kpi[e, FLAT_S] += numbers.step
+    """Let every robot's skill choose its command [R, 3]: m/s, rad/s and fork height (m); the dead and empty stand."""
+    motion, battery = motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
+    slow = limping(motion, battery.limp_speed)
+    for robot in range(len(command)):
+        if not robots.alive[e, robot] or robots.energy[e, robot] <= 0.0:
+            command[robot, 0] = command[robot, 1] = 0.0
+            command[robot, 2] = robots.fork[e, robot]
+            robots.skill[e, robot, SPEED] = 0.0
+            continue
+        is_weak = robots.energy[e, robot] < battery.limp_below * battery.capacity
+        command[robot] = move(
+            robots.skill[e, robot],
+            robots.pose[e, robot],
+            robots.fork[e, robot],
+            now,
+            Fleet(robots.pose[e], goals, robot),
+            tables,
+            slow if is_weak else motion,
+        )
+
+
+@njit(cache=True)
+def use_energy(s: State, e: int, robots: Robots, was: np.ndarray, tables: Tables, numbers: Numbers) -> None:
+    """One motion step of every battery, after the robots have moved.
+
+    A robot that an outage holds uses and takes nothing.
+
+    Args:
+        s: counts energy, and time on chargers and with empty batteries.
+        e: world.
+        robots: as they are after the step.
+        was: speed (m/s) and fork height (m) before it [R, 2].
+        tables: where the chargers are.
+        numbers: of all worlds.
+    """
+    motion, battery = motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
+    for robot in range(len(was)):
+        pose = robots.pose[e, robot]
+        if math.isnan(pose[0]):
+            continue
+        if not robots.alive[e, robot] and robots.energy[e, robot] > 0.0:
+            robots.charging[e, robot] = False
+            continue
+        raised = (robots.fork[e, robot] - was[robot, 1]) / motion.step
+        is_loaded = has_lifted(robots.skill[e, robot])
+        watts = power(was[robot, 0], pose[3], robots.turning[e, robot], raised, is_loaded, motion.step, battery)
+        home = int(robots.skill[e, robot, HOME])
+        x, y, yaw = tables.place_x[home], tables.place_y[home], tables.place_yaw[home]
+        charges = is_docked(pose, x, y, yaw, motion.dock_reach)
+        energy, used, is_filling = spend(robots.energy[e, robot], watts, charges, motion.step, battery)
+        robots.energy[e, robot] = energy
+        robots.charging[e, robot] = is_filling
+        s.kpi[e, ENERGY_WH] += used
+        if is_filling:
+            s.kpi[e, CHARGING_S] += motion.step
+        if energy <= 0.0:
+            s.kpi[e, FLAT_S] += motion.step
+
+
+@njit(cache=True)
+def rest(e: int, robots: Robots, numbers: Numbers) -> None:
+    """Robots that rest at their chargers take jobs again once their batteries hold enough."""
+    battery = battery_of(numbers.battery[e])
+    for robot in range(robots.energy.shape[1]):
+        end_rest(robots.skill[e, robot], robots.energy[e, robot] / battery.capacity, battery)
+
+
+@njit(cache=True)
+def obey(pose: np.ndarray, turning: float, v: float, w: float, numbers: MotionNumbers) -> float:
+    """Move a body [4] for one motion step as its drive follows a command (m/s, rad/s); gives its new yaw rate.
+
+    Speeds approach the command with a lag of first order and a limit of acceleration; the way is that of the mean
+    speed. What truck these numbers stand for is in config/warehouse.yaml, section fitted.
+    """
+    speed = _follow(pose[3], v, numbers.drive_lag, numbers.drive_acceleration, numbers.step)
+    rate = _follow(turning, w, numbers.turn_lag, numbers.turn_acceleration, numbers.step)
+    ahead, turn = 0.5 * (pose[3] + speed) * numbers.step, 0.5 * (turning + rate) * numbers.step
+    pose[0] += ahead * math.cos(pose[2] + 0.5 * turn)
+    pose[1] += ahead * math.sin(pose[2] + 0.5 * turn)
+    pose[2] = wrap(pose[2] + turn)
+    pose[3] = speed
+    return rate
+
+
+@njit(cache=True)
+def _follow(value: float, wanted: float, lag: float, most: float, step: float) -> float:
+    change = wanted - value
+    if lag > 0.0:
+        change *= 1.0 - math.exp(-step / lag)
+    return value + max(-most * step, min(most * step, change))
 
 
 @njit(cache=True)

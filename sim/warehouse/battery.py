@@ -109,4 +109,8 @@ def limping(motion: MotionNumbers, factor: float) -> MotionNumbers:
         motion.lookahead,
         motion.give_way_after,
         motion.resolve_after,
+        motion.drive_lag,
+        motion.drive_acceleration,
+        motion.turn_lag,
+        motion.turn_acceleration,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field as Bound
 from pydantic import model_validator
 
-from policy_core.config import Settings, read_settings
+from policy_core.config import ConfigError, Settings, read_settings
+from sim.warehouse.settings import Motion
 
 
 class ForkliftBody(Settings):
@@ -29,6 +30,9 @@ class ForkliftBody(Settings):
     max_turn_rate: float = Bound(ge=0.1, le=5)
     acceleration: float = Bound(ge=0.1, le=5)
     turn_acceleration: float = Bound(ge=0.1, le=20)
+    dead_time: float = Bound(ge=0, le=1)
+    lag: float = Bound(ge=0, le=2)
+    slip: float = Bound(ge=0, le=0.5)
 
     @property
     def front(self) -> float:
@@ -63,6 +67,21 @@ class Laser(Settings):
     height: float = Bound(ge=0.05, le=3)
     noise: float = Bound(ge=0, le=0.5)
     dropout: float = Bound(ge=0, le=1)
+    delay: int = Bound(ge=0, le=50)
+
+
+class Localisation(Settings):
+    """How a robot learns where it is."""
+
+    delay: int = Bound(ge=0, le=50)
+
+
+class MastCamera(Settings):
+    """A camera with depth at the top of the mast."""
+
+    pitch_deg: float = Bound(ge=-30, le=90)
+    field_of_view_deg: float = Bound(ge=20, le=120)
+    range: float = Bound(ge=2, le=100)
 
 
 class PalletBody(Settings):
@@ -83,6 +102,12 @@ class PalletBody(Settings):
         return self.entry_height + self.deck + self.load_height
 
 
+class FloorSurface(Settings):
+    """What everything stands and drives on."""
+
+    friction: float = Bound(ge=0.02, le=1.5)
+
+
 class Physics(Settings):
     """How finely the contact physics is solved."""
 
@@ -96,7 +121,10 @@ class Bodies(Settings):
     forklift: ForkliftBody
     forks: Forks
     laser: Laser
+    localisation: Localisation
+    camera: MastCamera
     pallet: PalletBody
+    floor: FloorSurface
     physics: Physics
 
     @model_validator(mode="after")
@@ -113,3 +141,25 @@ class Bodies(Settings):
 def read_bodies(path: Path | str) -> Bodies:
     """Load config/bodies.yaml; raises ConfigError in words."""
     return read_settings(Bodies, path)
+
+
+def check_limits(motion: Motion, bodies: Bodies, path: str) -> None:
+    """The move skill may not want what the body cannot do.
+
+    Raises:
+        ConfigError: it does; `path` is named as where the body's limits are.
+    """
+    for skill, wanted, body, limit in (
+        ("cruise_speed", motion.cruise_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("dock_speed", motion.dock_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("yaw_rate", motion.yaw_rate, "forklift.max_turn_rate", bodies.forklift.max_turn_rate),
+        ("fork_high", motion.fork_high, "forks.max_height", bodies.forks.max_height),
+    ):
+        if wanted > limit:
+            raise ConfigError(f"motion.{skill} is {wanted}, but {body} in {path} is {limit}; lower the first.")
+    touch = bodies.pallet.entry_height - bodies.forks.thickness
+    if not motion.fork_low < touch < motion.fork_high:
+        raise ConfigError(
+            f"motion.fork_low {motion.fork_low} and fork_high {motion.fork_high} must lie below and above "
+            f"{touch:.3f} m, where the tines of {path} meet a pallet's deck."
+        )

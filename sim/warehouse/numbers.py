@@ -16,14 +16,13 @@ class Numbers(NamedTuple):
     rules: np.ndarray  # [E, Rules] float64
     motion: np.ndarray  # [E, MotionNumbers] float64
     battery: np.ndarray  # [E, BatteryNumbers] float64
-    lag: np.ndarray  # [E] s, time constant with which a robot's speed follows the command; 0: at once
     laser_noise: np.ndarray  # [E] m, standard deviation of the nearest return of a sector
 
 
 def make_numbers(worlds: int, rules: Rules, motion: MotionNumbers, battery: BatteryNumbers) -> Numbers:
     """The same numbers for all worlds."""
     rows = [np.tile(np.array(numbers, float), (worlds, 1)) for numbers in (rules, motion, battery)]
-    return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds), np.zeros(worlds))
+    return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds))
 
 
 @njit(cache=True)
@@ -36,7 +35,9 @@ def rules_of(row: np.ndarray) -> Rules:
 def motion_of(row: np.ndarray) -> MotionNumbers:
     """A row as `MotionNumbers`."""
     r = row
-    return MotionNumbers(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11])
+    return MotionNumbers(
+        r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]
+    )
 
 
 @njit(cache=True)

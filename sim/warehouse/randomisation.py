@@ -124,6 +124,12 @@ def drawn_settings(settings: WarehouseSettings, draw: Draw) -> WarehouseSettings
                 "acceleration": motion.acceleration * draw.acceleration,
             }
         ),
+        "fitted": settings.fitted.model_copy(
+            update={
+                "drive_lag": settings.fitted.drive_lag + draw.lag,
+                "turn_lag": settings.fitted.turn_lag + draw.lag,
+            }
+        ),
         "battery": settings.battery.model_copy(update={"capacity": settings.battery.capacity * draw.battery}),
     }
     if draw.charge >= 0.0:

@@ -64,6 +64,16 @@ class Motion(Settings):
     resolve_after: float = Bound(ge=1, le=120)
 
 
+class Fitted(Settings):
+    """How a truck's drive follows the move skill's commands; numbers that `parley fit-motion` finds."""
+
+    drive_lag: float = Bound(ge=0, le=2)
+    drive_acceleration: float = Bound(ge=0.1, le=1000)
+    turn_lag: float = Bound(ge=0, le=2)
+    turn_acceleration: float = Bound(ge=0.1, le=1000)
+    source: str = Bound(min_length=1)
+
+
 class Radio(Settings):
     """Who hears whom."""
 
@@ -145,6 +155,7 @@ class WarehouseSettings(Settings):
     quality: Quality
     replenishment: Replenishment
     motion: Motion
+    fitted: Fitted
     radio: Radio
     jobs: Jobs
     battery: Battery
@@ -176,7 +187,7 @@ class WarehouseSettings(Settings):
 
     def motion_numbers(self) -> MotionNumbers:
         """The numbers the motion kernel takes."""
-        return MotionNumbers(**self.motion.model_dump())
+        return MotionNumbers(**self.motion.model_dump(), **self.fitted.model_dump(exclude={"source"}))
 
     def battery_numbers(self, bodies: Bodies) -> BatteryNumbers:
         """The numbers the battery kernels take; masses are those of config/bodies.yaml."""
@@ -242,6 +253,10 @@ class MotionNumbers(NamedTuple):
     lookahead: float
     give_way_after: float
     resolve_after: float
+    drive_lag: float
+    drive_acceleration: float
+    turn_lag: float
+    turn_acceleration: float
 
 
 def read_warehouse(path: Path | str) -> WarehouseSettings:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parley_sim.contact_log import NEAR, ContactLog, NearMissLog
+from sim.bullet.contact_log import NEAR, ContactLog, NearMissLog
 from sim.bullet.contacts import Contact
 from sim.fast.fleet import _count_contacts, outline_gap
 from sim.warehouse.kpis import CONTACTS, KPIS, NEAR_MISSES

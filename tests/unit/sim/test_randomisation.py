@@ -61,13 +61,14 @@ def test_a_draw_changes_the_numbers_of_its_world_and_is_written_into_its_record(
     row = dict(zip(MotionNumbers._fields, env.numbers.motion[2], strict=True))
     assert row["cruise_speed"] == pytest.approx(motion.cruise_speed * drawn["speed"])
     assert row["acceleration"] == pytest.approx(motion.acceleration * drawn["acceleration"])
+    assert row["drive_lag"] - motion.drive_lag == pytest.approx(drawn["lag"]) == row["turn_lag"] - motion.turn_lag
     row = dict(zip(BatteryNumbers._fields, env.numbers.battery[2], strict=True))
     assert row["capacity"] == pytest.approx(its.battery.capacity * drawn["battery"])
     bodies = read_bodies(CONFIG / "bodies.yaml")
     assert row["load_mass"] == pytest.approx(bodies.pallet.mass * drawn["mass"])
     row = dict(zip(Rules._fields, env.numbers.rules[2], strict=True))
     assert row["lead_high"] == pytest.approx(its.replenishment.lead_time[1] * drawn["lead_time"])
-    assert (env.numbers.lag[2], env.numbers.laser_noise[2]) == (drawn["lag"], drawn["laser_noise"])
+    assert env.numbers.laser_noise[2] == drawn["laser_noise"]
     for _ in range(3):
         step = env.step(np.zeros((4, len(env.kinds)), np.int64))
     assert step.kpis[2]["draw mass"] == drawn["mass"] and env.draws(2) != drawn, "the next episode draws anew"

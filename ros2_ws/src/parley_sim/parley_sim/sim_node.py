@@ -26,10 +26,8 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from parley_agents.managed_node import ManagedNode, run
 from parley_msgs.msg import ForkCommand, JobBoard, PalletList
-from parley_sim.contact_log import ContactLog, NearMissLog
 from parley_sim.entities import Entities
 from parley_sim.film import Film
-from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
 from parley_sim.refusal import Refusal
 from parley_sim.run_control import RunControl
 from parley_sim.simulation_services_node import SimulationServices
@@ -37,6 +35,8 @@ from parley_sim.step_gate import TASK_SERVER, StepGate
 from parley_sim.step_times import StepTimes
 from parley_sim.world_setup import WorldSetup, set_up_world
 from parley_sim.world_topics_node import WorldTopics
+from sim.bullet.contact_log import ContactLog, NearMissLog
+from sim.bullet.ledger_bodies import LedgerBodies, LedgerPallet
 
 LOOK_PERIOD = 0.01  # s, wall, between two looks at deadlines
 REPORT_PERIOD = 1.0  # s, wall, between two statuses on /diagnostics

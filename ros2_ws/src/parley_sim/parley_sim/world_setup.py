@@ -13,7 +13,7 @@ from parley_sim.batteries import Batteries
 from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from sim.bullet.world import BulletWorld
-from sim.warehouse.bodies import Bodies, read_bodies
+from sim.warehouse.bodies import Bodies, check_limits, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.settings import Motion, read_warehouse
 
@@ -47,7 +47,7 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
     contract = read_contract(run.contract)
     bodies_path = Path(bodies_file) if bodies_file else Path(run.warehouse).with_name("bodies.yaml")
     bodies = read_bodies(bodies_path)
-    _check_limits(motion, bodies, bodies_path)
+    check_limits(motion, bodies, str(bodies_path))
     steps = round(contract.tick / motion.step)
     if steps < 1 or abs(steps * motion.step - contract.tick) > 1e-9:
         raise ConfigError(
@@ -61,24 +61,6 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
     shares = rng.uniform(*settings.battery.initial_share, len(robots))
     batteries = Batteries(shares, homes, settings.battery_numbers(bodies), motion)
     return WorldSetup(world, plan, bodies, motion, steps, batteries)
-
-
-def _check_limits(motion: Motion, bodies: Bodies, path: Path) -> None:
-    """The move skill may not want what the body cannot do."""
-    for skill, wanted, body, limit in (
-        ("cruise_speed", motion.cruise_speed, "forklift.max_speed", bodies.forklift.max_speed),
-        ("dock_speed", motion.dock_speed, "forklift.max_speed", bodies.forklift.max_speed),
-        ("yaw_rate", motion.yaw_rate, "forklift.max_turn_rate", bodies.forklift.max_turn_rate),
-        ("fork_high", motion.fork_high, "forks.max_height", bodies.forks.max_height),
-    ):
-        if wanted > limit:
-            raise ConfigError(f"motion.{skill} is {wanted}, but {body} in {path} is {limit}; lower the first.")
-    touch = bodies.pallet.entry_height - bodies.forks.thickness
-    if not motion.fork_low < touch < motion.fork_high:
-        raise ConfigError(
-            f"motion.fork_low {motion.fork_low} and fork_high {motion.fork_high} must lie below and above "
-            f"{touch:.3f} m, where the tines of {path} meet a pallet's deck."
-        )
 
 
 def _parked(

@@ -97,7 +97,7 @@ class WorldTopics:
         self._states.header.stamp = stamp
         transforms = []
         for row, (robot, topics) in enumerate(self._robots.items()):
-            pose, state = self._world.pose(robot), self._states.robots[row]
+            pose, state = self._world.told_pose(robot), self._states.robots[row]
             state.x, state.y, state.yaw, state.speed = pose.x, pose.y, pose.yaw, pose.v
             transforms.append(topics.publish_state(stamp, pose, self._world.joint_states(robot)))
         self._states_out.publish(self._states)

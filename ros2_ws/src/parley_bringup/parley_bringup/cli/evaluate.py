@@ -1,4 +1,4 @@
-"""`parley eval`: policies side by side in the batched world, on the same seeds."""
+"""`parley eval`: policies side by side in the batched or the PyBullet world, on the same seeds."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
 from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, choose_speed, read_plan
+from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
+from sim.bullet.env import BulletWarehouse
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
@@ -32,6 +34,7 @@ from sim.warehouse.randomisation import read_randomisation
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
+WORLDS = ("fast", "bullet")
 SHOWN = {
     "orders_per_hour": "orders/h",
     "lines_per_hour": "lines/h",
@@ -57,13 +60,14 @@ def evaluate(
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="Simulated minutes of each episode.")] = 10.0,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Episodes, seeds 0 to N - 1.")] = 5,
     forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
+    world_name: Annotated[str, typer.Option("--world", help="fast, or bullet: bodies with mass, slower.")] = "fast",
     loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.0,
     randomisation: Annotated[
         Path | None, typer.Option(help="Ranges each episode draws its world from. Default: as configured.")
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure policies in the batched world over several seeds.
+    """Measure policies in the batched or the PyBullet world over several seeds.
 
     The same seed gives every policy the same orders, stock, defects and lead times. Figures are means with 95 %
     bootstrap intervals over the seeds; per-seed figures are in the JSON.
@@ -77,18 +81,16 @@ def evaluate(
     ranges = read_randomisation(randomisation) if randomisation else None
     plans = [read_floorplan(plan) for plan in ranges.floorplans] if ranges else []
     plans = plans or [read_plan(map_file)]
-    world = FastWarehouse(
-        1,
-        forklifts,
-        minutes * 60.0,
-        [build_tables(plan) for plan in plans],
-        settings,
-        read_bodies(home() / "config" / "bodies.yaml"),
-        contract,
-        stream,
-        popularity,
-        randomisation=ranges,
-    )
+    tables, bodies = [build_tables(plan) for plan in plans], read_bodies(home() / "config" / "bodies.yaml")
+    size = (1, forklifts, minutes * 60.0, tables, settings, bodies, contract, stream, popularity)
+    if choose_one("--world", world_name, WORLDS) == "fast":
+        world = FastWarehouse(*size, randomisation=ranges)
+    elif ranges is not None:
+        raise ConfigError(
+            "--randomisation: the PyBullet world does not draw its numbers; leave it out, or --world fast"
+        )
+    else:
+        world = BulletWarehouse(*size, plans[0])
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
     makers = {name: _maker(name, world) for name in names}  # what is no policy is refused before any has played
@@ -111,6 +113,7 @@ def evaluate(
         json_file,
         {
             "map": str(map_file or "config/floorplans/small_dc.yaml"),
+            "world": world_name,
             "orders": str(orders or "generator"),
             "minutes": minutes,
             "forklifts": forklifts,

@@ -20,6 +20,8 @@ COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "train": ("train", "Train a fleet policy in a batched world."),
     "plot": ("plot", "Draw learning curves, with intervals over seeds."),
     "eval": ("evaluate", "Measure policies in the batched world over several seeds."),
+    "parity": ("parity", "Play the same decisions in the fast and the PyBullet warehouse."),
+    "fit-motion": ("fit_motion", "Fit the fast warehouse's motion to trucks driven in PyBullet."),
     "export": ("bundle", "Turn a checkpoint into a policy bundle."),
     "verify": ("bundle", "Check a policy bundle: digests, contract, protocol."),
     "import-map": ("maps", "Turn a map of any known format into a floor plan."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,21 +48,22 @@ def open_world(
 ) -> FastWarehouse:
     """One world of a simulator, with orders from the generator."""
     orders = read_order_settings(home() / "config" / "orders.yaml")
-    size: tuple[Any, ...] = (
+    size = (
         1,
         forklifts,
         episode,
-        build_tables(plan),
+        [build_tables(plan)],
         settings,
+        read_bodies(home() / "config" / "bodies.yaml"),
         contract,
-        lambda rng, duration: generate(orders, int(rng.integers(2**31)), duration),
+        lambda rng, duration, demand: generate(orders, int(rng.integers(2**31)), duration),
         np.asarray(orders.popularity, float),
     )
     if name == "fast":
         return FastWarehouse(*size)
     from sim.bullet.env import BulletWarehouse
 
-    world: FastWarehouse = BulletWarehouse(*size, plan, read_bodies(home() / "config" / "bodies.yaml"))
+    world: FastWarehouse = BulletWarehouse(*size, plan)
     return world
 
 

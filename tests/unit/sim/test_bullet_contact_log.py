@@ -1,6 +1,6 @@
 """Contacts are counted as events."""
 
-from parley_sim.contact_log import ContactLog
+from sim.bullet.contact_log import ContactLog
 from sim.bullet.contacts import Contact
 
 WALL = Contact("a", "wall_1", 50.0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from parley_sim.ledger_bodies import LedgerBodies, LedgerPallet
 from sim.bullet.boxes import BoxSize
+from sim.bullet.ledger_bodies import LedgerBodies, LedgerPallet
 from tests.support.bullet_hall import HALL, REACH, hall, run
 
 SLOT = 1  # index of the one slot, at (9, 5)
