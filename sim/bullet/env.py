@@ -23,11 +23,11 @@ from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.world import BulletWorld
 from sim.fast.env import FastWarehouse, Streams, order_streams
 from sim.fast.fleet import begin_tick, command_robots, end_tick, goals_of, rest, use_energy
-from sim.warehouse.bodies import Bodies, check_limits, read_bodies
+from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES
 from sim.warehouse.routes import Tables, build_tables
-from sim.warehouse.settings import WarehouseSettings, read_warehouse
+from sim.warehouse.settings import WarehouseSettings, check_limits, read_warehouse
 from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED
 from sim.warehouse.state import ABSENT
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import Field as Bound
 from pydantic import model_validator
 
-from policy_core.config import ConfigError, Settings, read_settings
-from sim.warehouse.settings import Motion
+from policy_core.config import Settings, read_settings
 
 
 class ForkliftBody(Settings):
@@ -141,25 +140,3 @@ class Bodies(Settings):
 def read_bodies(path: Path | str) -> Bodies:
     """Load config/bodies.yaml; raises ConfigError in words."""
     return read_settings(Bodies, path)
-
-
-def check_limits(motion: Motion, bodies: Bodies, path: str) -> None:
-    """The move skill may not want what the body cannot do.
-
-    Raises:
-        ConfigError: it does; `path` is named as where the body's limits are.
-    """
-    for skill, wanted, body, limit in (
-        ("cruise_speed", motion.cruise_speed, "forklift.max_speed", bodies.forklift.max_speed),
-        ("dock_speed", motion.dock_speed, "forklift.max_speed", bodies.forklift.max_speed),
-        ("yaw_rate", motion.yaw_rate, "forklift.max_turn_rate", bodies.forklift.max_turn_rate),
-        ("fork_high", motion.fork_high, "forks.max_height", bodies.forks.max_height),
-    ):
-        if wanted > limit:
-            raise ConfigError(f"motion.{skill} is {wanted}, but {body} in {path} is {limit}; lower the first.")
-    touch = bodies.pallet.entry_height - bodies.forks.thickness
-    if not motion.fork_low < touch < motion.fork_high:
-        raise ConfigError(
-            f"motion.fork_low {motion.fork_low} and fork_high {motion.fork_high} must lie below and above "
-            f"{touch:.3f} m, where the tines of {path} meet a pallet's deck."
-        )

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field as Bound
 from pydantic import model_validator
 
-from policy_core.config import Settings, read_settings
+from policy_core.config import ConfigError, Settings, read_settings
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.kpis import KPIS
 
@@ -262,3 +262,25 @@ class MotionNumbers(NamedTuple):
 def read_warehouse(path: Path | str) -> WarehouseSettings:
     """Load config/warehouse.yaml; raises ConfigError in words."""
     return read_settings(WarehouseSettings, path)
+
+
+def check_limits(motion: Motion, bodies: Bodies, path: str) -> None:
+    """The move skill may not want what the body cannot do.
+
+    Raises:
+        ConfigError: it does; `path` is named as where the body's limits are.
+    """
+    for skill, wanted, body, limit in (
+        ("cruise_speed", motion.cruise_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("dock_speed", motion.dock_speed, "forklift.max_speed", bodies.forklift.max_speed),
+        ("yaw_rate", motion.yaw_rate, "forklift.max_turn_rate", bodies.forklift.max_turn_rate),
+        ("fork_high", motion.fork_high, "forks.max_height", bodies.forks.max_height),
+    ):
+        if wanted > limit:
+            raise ConfigError(f"motion.{skill} is {wanted}, but {body} in {path} is {limit}; lower the first.")
+    touch = bodies.pallet.entry_height - bodies.forks.thickness
+    if not motion.fork_low < touch < motion.fork_high:
+        raise ConfigError(
+            f"motion.fork_low {motion.fork_low} and fork_high {motion.fork_high} must lie below and above "
+            f"{touch:.3f} m, where the tines of {path} meet a pallet's deck."
+        )

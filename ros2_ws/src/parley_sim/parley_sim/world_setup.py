@@ -13,9 +13,9 @@ from parley_sim.batteries import Batteries
 from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from sim.bullet.world import BulletWorld
-from sim.warehouse.bodies import Bodies, check_limits, read_bodies
+from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
-from sim.warehouse.settings import Motion, read_warehouse
+from sim.warehouse.settings import Motion, check_limits, read_warehouse
 
 BATTERY_CHANCE = 24  # names the stream of chance that the batteries' first charge is drawn from
 
