@@ -21,12 +21,14 @@ from scipy.optimize import least_squares
 
 from policy_core.config import ConfigError
 from sim.bullet.world import BulletWorld
-from sim.fast.fleet import command_robots, obey
+from sim.fast.fleet import obey
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.floorplan import FloorPlan, Place
+from sim.warehouse.motion import move
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import Fitted, MotionNumbers, WarehouseSettings
 from sim.warehouse.skill import PARKED, can_take_job, has_lifted, new_skill, parked_pose, start_job
+from sim.warehouse.traffic import Fleet
 
 FITTED = ("drive_lag", "drive_acceleration", "turn_lag", "turn_acceleration")
 LOW, HIGH = (0.0, 0.3, 0.0, 0.5), (1.0, 10.0, 1.0, 20.0)  # bounds of the search
@@ -231,7 +233,6 @@ def _told(
     skill: np.ndarray, pose: np.ndarray, fork: float, step: int, course: Course, tables: Tables, numbers: MotionNumbers
 ) -> np.ndarray:
     """Speed, yaw rate and fork height [3] that the skill of a lone truck wants."""
-    command = np.zeros((1, 3))
     goal = np.array([course.drop if has_lifted(skill) else course.pick], np.int32)
-    command_robots(command, skill[None], pose[None], np.array([fork]), goal, step * numbers.step, tables, numbers)
-    return command[0]
+    alone = Fleet(pose[None], goal, 0)
+    return np.array(move(skill, pose, fork, step * numbers.step, alone, tables, numbers))
