@@ -22,10 +22,10 @@ from policy_core.serving.policy import Observation
 from sim.bullet.env import BulletWarehouse
 from sim.fast.env import FastWarehouse
 from sim.warehouse.baselines import make_baseline
-from sim.warehouse.decisions import CLAIM, INSPECT, PASS, REJECT_PALLET, RELEASE, REORDER
+from sim.warehouse.decisions import CHARGE, CLAIM, INSPECT, PASS, REJECT_PALLET, RELEASE, REORDER
 from sim.warehouse.state import CARRYING, GRANTED, LINES, NO_JOB
 
-BY_SUBJECT = (CLAIM, REORDER, INSPECT, PASS, REJECT_PALLET)  # verbs whose subject means the same in both worlds
+BY_SUBJECT = (CLAIM, CHARGE, REORDER, INSPECT, PASS, REJECT_PALLET)  # verbs whose subject means the same in both worlds
 KEPT_KPIS: tuple[str, ...] = (
     "orders_done",
     "lines_shipped",
