@@ -74,7 +74,7 @@ class WarehouseParallelEnv(ParallelEnv):
         world: the simulator, fast or bullet.
         forklifts: robots.
         episode: seconds of simulated time until truncation.
-        floorplan, warehouse, contract, orders: files, by default those in config/.
+        floorplan, warehouse, contract, orders, bodies: files, by default those in config/.
         load: each episode's order rate is the configured one times a number drawn from this range.
         scaled: give every number scaled by its contract range, in [-3, 3], instead of in its unit.
         render_mode: rgb_array: `render` gives the floor from above; human: it shows that in a window; None: neither.
@@ -94,6 +94,7 @@ class WarehouseParallelEnv(ParallelEnv):
         warehouse: Path | str = CONFIG / "warehouse.yaml",
         contract: Path | str = CONFIG / "contract.yaml",
         orders: Path | str = CONFIG / "orders.yaml",
+        bodies: Path | str = CONFIG / "bodies.yaml",
         load: tuple[float, float] = (0.7, 1.3),
         scaled: bool = False,
         render_mode: str | None = None,
@@ -101,7 +102,13 @@ class WarehouseParallelEnv(ParallelEnv):
     ) -> None:
         if render_mode not in (None, *MODES):
             raise ConfigError(f"render_mode: saw '{render_mode}', wanted None or one of {', '.join(MODES)}")
-        files = {"floorplan": floorplan, "warehouse": warehouse, "contract": contract, "orders": orders}
+        files = {
+            "floorplan": floorplan,
+            "warehouse": warehouse,
+            "contract": contract,
+            "orders": orders,
+            "bodies": bodies,
+        }
         self.world = find_maker(world)(
             1,
             forklifts=forklifts,
@@ -126,7 +133,7 @@ class WarehouseParallelEnv(ParallelEnv):
         self._left = -1  # ticks to go; below 0: never reset
         self._random: np.random.Generator | None = None
         self._legal = np.zeros(0, np.bool_)
-        self._floorplan, self._picture = floorplan, picture
+        self._floorplan, self._bodies, self._picture = floorplan, bodies, picture
         self._view: Any = None
         self._window: Any = None
         self.state_space = Box(-np.inf, np.inf, self.world.reset(0).state[0].shape, np.float32)
@@ -215,7 +222,7 @@ class WarehouseParallelEnv(ParallelEnv):
             from sim.warehouse.bodies import read_bodies
             from sim.warehouse.floorplan import read_floorplan
 
-            plan, bodies = read_floorplan(self._floorplan), read_bodies(CONFIG / "bodies.yaml")
+            plan, bodies = read_floorplan(self._floorplan), read_bodies(self._bodies)
             length = self._ticks * self.world.contract.tick
             self._view = TopDown(plan, self.world.agents, self._picture, bodies, length=length)
         from sim.view.scene import scene_of
