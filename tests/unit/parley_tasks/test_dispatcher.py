@@ -143,6 +143,18 @@ def test_the_job_of_a_robot_whose_battery_is_empty_is_offered_again(opened, batt
     assert faults(s) == []
 
 
+@pytest.mark.parametrize(("battery", "phase"), [(0.1, GRANTED), (0.0, OPEN_JOB)])
+def test_a_robot_whose_battery_is_empty_keeps_no_job_from_the_others(opened, battery, phase):
+    slot = a_granted_job(opened)
+    s = opened.dispatcher.state
+    for _ in range(8):
+        say(opened)
+    assert s.job_phase[0, slot] == OPEN_JOB
+    say(opened, forklift_1=Word(CLAIM, int(s.pallet_serial[0, slot]), battery=battery))
+    assert s.job_phase[0, slot] == phase
+    assert faults(s) == []
+
+
 def test_what_the_simulator_counts_for_the_fleet_is_kept(opened):
     opened.dispatcher.count_contacts({"energy_wh": 3.5, "charging_s": 20.0, "flat_s": 1.0})
     opened.dispatcher.count_contacts({"energy_wh": 4.0, "charging_s": 20.0, "flat_s": 1.0})

@@ -242,7 +242,7 @@ class Dispatcher:
         verb, subject, pick_distance = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count)
         for agent, (name, kind) in enumerate(zip(self.crew.names, self.crew.kinds, strict=True)):
             word = said.get(name)
-            if word is None:
+            if word is None or word.battery <= 0.0:  # as in training, one whose battery is empty decides nothing
                 continue
             if word.verb not in MAY.get(kind, ()):
                 self.tally[f"verb that no {kind} has"] += 1
