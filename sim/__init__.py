@@ -10,13 +10,15 @@ import os
 import sys
 from pathlib import Path
 
+CONSTANTS = ("settings.py", "kpis.py", "state.py")  # sources without kernels whose numbers are compiled into kernels
+
 
 def _kernel_cache() -> Path:
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for source in sorted(here.rglob("*.py")):
         content = source.read_bytes()
-        if b"njit" in content or source.name in ("settings.py", "kpis.py"):
+        if b"njit" in content or source.name in CONSTANTS:
             digest.update(content)
     return here.parent / ".kernels" / digest.hexdigest()[:16]
 
