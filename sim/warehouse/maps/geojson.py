@@ -69,7 +69,7 @@ def import_geojson(path: Path, settings: ImportSettings, choices: Choices) -> Ma
 
 
 def _point(values: list[Any], name: int, path: Path) -> tuple[float, float]:
-    numbers = [float(value) for value in values[:2] if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(numbers) != 2 or not all(abs(value) <= FARTHEST for value in numbers):
+    numbers = [value for value in values[:2] if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) != 2 or not all(abs(value) <= FARTHEST for value in numbers):  # floats cannot hold every integer
         raise ConfigError(f"{path}: feature {name}: coordinates {str(values)[:40]}; wanted [x, y] in metres.")
-    return numbers[0], numbers[1]
+    return float(numbers[0]), float(numbers[1])

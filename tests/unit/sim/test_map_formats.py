@@ -229,6 +229,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "LIF edge": (text_file("a.json", samples.lif().replace('"endNodeId": "n3"', '"endNodeId": "q"')), "n2 to q"),
     "LIF station nowhere": (text_file("a.json", samples.lif().replace('["n2"]', '["q"]')), "nodes that are not there"),
     "LIF node twice": (text_file("a.json", samples.lif().replace('"nodeId": "n1"', '"nodeId": "n0"')), "unique"),
+    "GeoJSON beyond any float": (text_file("a.json", samples.geojson().replace("[6, ", f"[{10**400}, ")), "feature"),
     "billion laughs": (text_file("a.xml", LAUGHS), "declares a document type"),
     "outside entity": (text_file("a.xml", OUTSIDE), "declares a document type"),
     "deep XML": (text_file("a.xml", "<model>" * 200), "more than 100 deep"),
