@@ -25,12 +25,16 @@ class Batteries:
     def __init__(self, shares: np.ndarray, homes: Sequence[Place], numbers: BatteryNumbers, motion: Motion) -> None:
         self.energy = np.asarray(shares, float) * numbers.capacity  # [R] Wh
         self.charging = np.zeros(len(shares), np.bool_)
-        self.counted = {"energy_wh": 0.0, "charging_s": 0.0, "flat_s": 0.0}  # so far, all robots together
+        self.count_anew()
         self._numbers = numbers
         self._homes = homes
         self._step, self._reach = motion.step, motion.dock_reach
         self._speed = np.zeros(len(shares))  # m/s, of the last step
         self._forks: list[float | None] = [None] * len(shares)  # m, at the last step
+
+    def count_anew(self) -> None:
+        """Begin at nothing used; the batteries stay as they are."""
+        self.counted = {"energy_wh": 0.0, "charging_s": 0.0, "flat_s": 0.0}  # so far, all robots together
 
     def share(self, robot: int) -> float:
         """How much of its capacity a battery holds [0, 1]."""

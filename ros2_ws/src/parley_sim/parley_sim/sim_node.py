@@ -120,6 +120,7 @@ class WarehouseSim(ManagedNode):
         self._missed = 0  # answers that did not come in time
         self._contacts = ContactLog(robots)
         self._near_misses = NearMissLog(len(robots))
+        self._setup.batteries.count_anew()
         self._times = StepTimes(self._setup.motion.step)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

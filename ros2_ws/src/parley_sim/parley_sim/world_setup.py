@@ -14,7 +14,7 @@ from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from sim.bullet.world import BulletWorld
 from sim.warehouse.bodies import Bodies, read_bodies
-from sim.warehouse.floorplan import FloorPlan, read_floorplan
+from sim.warehouse.floorplan import FloorPlan, Place, read_floorplan
 from sim.warehouse.settings import Motion, check_limits, read_warehouse
 
 BATTERY_CHANCE = 24  # names the stream of chance that the batteries' first charge is drawn from
@@ -54,23 +54,22 @@ def set_up_world(run: RunSettings, bodies_file: str) -> WorldSetup:
             f"{run.contract}: tick {contract.tick} s is no whole multiple of motion.step {motion.step} s in "
             f"{run.warehouse}; change one of them."
         )
-    robots = _parked(read_fleet(run.fleet, contract), plan, run, motion.dock_reach)
+    homes = _homes(read_fleet(run.fleet, contract), plan, run)
+    robots = [(name, *place.before(motion.dock_reach)) for name, place in homes.items()]
     world = BulletWorld(plan, robots, bodies, run.seed, motion.step, motion.dock_reach)
     rng = np.random.default_rng((run.seed, BATTERY_CHANCE))
-    homes = [plan.places[index] for index in plan.of_type("parking")[: len(robots)]]
     shares = rng.uniform(*settings.battery.initial_share, len(robots))
-    batteries = Batteries(shares, homes, settings.battery_numbers(bodies), motion)
+    batteries = Batteries(shares, list(homes.values()), settings.battery_numbers(bodies), motion)
     return WorldSetup(world, plan, bodies, motion, steps, batteries)
 
 
-def _parked(
-    fleet: Fleet, plan: FloorPlan, run: RunSettings, dock_reach: float
-) -> list[tuple[str, float, float, float]]:
-    robots = [agent.name for agent in fleet.agents if agent.kind == "forklift" and agent.backend == "sim"]
+def _homes(fleet: Fleet, plan: FloorPlan, run: RunSettings) -> dict[str, Place]:
+    """Where each simulated forklift parks: forklift number n of the whole fleet at parking place n, as agents know."""
+    forklifts = [agent for agent in fleet.agents if agent.kind == "forklift"]
     parking = [plan.places[index] for index in plan.of_type("parking")]
-    if len(parking) < len(robots):
+    if len(parking) < len(forklifts):
         raise ConfigError(
-            f"{run.floorplan} has {len(parking)} parking places, {run.fleet} has {len(robots)} simulated forklifts; "
+            f"{run.floorplan} has {len(parking)} parking places, {run.fleet} has {len(forklifts)} forklifts; "
             "add parking places or take forklifts out of the fleet."
         )
-    return [(name, *place.before(dock_reach)) for name, place in zip(robots, parking, strict=False)]
+    return {agent.name: place for agent, place in zip(forklifts, parking, strict=False) if agent.backend == "sim"}
