@@ -227,8 +227,11 @@ class BulletWarehouse(FastWarehouse):
             now = state.time[world] + step * self.settings.motion.step
             command_robots(self._command, state, world, robots, goals, now, self.tables, self.numbers)
             was = np.column_stack([pose[:, 3], fork])
-            for name, (v, w, height) in zip(self._names, self._command.tolist(), strict=True):
-                hall.world.command(name, v, w, height)
+            for row, (name, (v, w, height)) in enumerate(zip(self._names, self._command.tolist(), strict=True)):
+                if robots.alive[world, row] and robots.energy[world, row] > 0.0:
+                    hall.world.command(name, v, w, height)
+                else:
+                    hall.world.stand(name)
             hall.world.step()
             for row, name in enumerate(self._names):
                 told = hall.world.told_pose(name)

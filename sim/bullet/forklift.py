@@ -84,6 +84,7 @@ class Forklift:
         self._trim = (0.0, 0.0)
         self._stood = 0  # move ticks
         self._lift_target = math.nan  # m; told by the first command
+        self._is_dead = False  # stands without power, see `stand`
         self._start = start
         self._urdf = forklift_urdf(name, bodies, colour)
         self.body = self._load()
@@ -99,6 +100,7 @@ class Forklift:
         """
         if not (math.isfinite(v) and math.isfinite(w) and math.isfinite(fork_height)):
             raise ValueError(f"{self.name}: wanted finite numbers, saw v {v}, w {w}, fork height {fork_height}")
+        self._is_dead = False
         limits = self._limits
         wanted = (
             min(max(v, -limits.max_speed), limits.max_speed),
@@ -120,6 +122,15 @@ class Forklift:
                 force=1.02 * GRAVITY * (self._forks.mass + self._forks.rated_load),
                 physicsClientId=self._client,
             )
+
+    def stand(self) -> None:
+        """Stop where it is, forks and all, until the next command; may be said again at every step.
+
+        The forks' height is taken once: told anew at every step, it would follow the load that presses on them.
+        """
+        if not self._is_dead:
+            self.command(0.0, 0.0, self.fork_height)
+            self._is_dead = True
 
     def drive(self) -> None:
         """Bring the wheels one physics step nearer to the wanted speeds; call before every physics step."""

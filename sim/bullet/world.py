@@ -108,6 +108,10 @@ class BulletWorld:
         """Tell a robot what to do until it is told otherwise: m/s, rad/s, m above the floor; clipped to its limits."""
         self._robots[name].command(v, w, fork_height)
 
+    def stand(self, name: str) -> None:
+        """Let a robot stand without power, forks and all, until it is commanded again."""
+        self._robots[name].stand()
+
     def step(self) -> None:
         """Advance by one move tick."""
         robots = self._robots.values()

@@ -85,3 +85,22 @@ def test_a_carried_pallet_that_is_removed_frees_the_forks():
     world.add_pallet(2, 12.0, 5.0, 0.0, 1)
     run(world, 0.2)
     assert world.pallets == (2,)
+
+
+@pytest.mark.parametrize("is_told_its_height", [False, True])
+def test_a_robot_without_power_keeps_its_load_where_it_is(is_told_its_height):
+    world = with_pallet_on_forks()
+    start = world.pose("robot")
+    for _ in range(450):
+        if is_told_its_height:  # negative control: the height follows the load that presses on the tines
+            world.command("robot", 0.0, 0.0, world.fork_height("robot"))
+        else:
+            world.stand("robot")
+        world.step()
+    assert (world.carried_by("robot") == 1) == (not is_told_its_height)
+    moved = math.dist(start[:2], world.pose("robot")[:2])
+    if not is_told_its_height:
+        assert moved < 0.005 and world.fork_height("robot") == pytest.approx(HIGH, abs=0.003)
+    run(world, 3.0, forks=LOW)
+    assert world.fork_height("robot") == pytest.approx(LOW, abs=0.005), "and obeys again"
+    world.close()

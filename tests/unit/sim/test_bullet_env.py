@@ -150,6 +150,35 @@ def test_pallet_bodies_are_where_the_ledger_has_them_and_on_the_forks_that_carry
     env.close()
 
 
+def test_a_dead_robot_stands_with_its_load_charges_nothing_and_goes_on_when_it_is_back():
+    env = world(episode=600.0)
+    dead: list[tuple[int, int, float]] = []  # robot, serial on its forks, when it died
+
+    def look() -> None:
+        robots, now = env.robots, float(env.state.time[0])
+        if not dead:
+            for row, name in enumerate(env.agents[: robots.pose.shape[1]]):
+                load = env.world(0).carried_by(name)
+                if load is not None and abs(robots.pose[0, row, 3]) > 0.5:
+                    robots.down_at[0, row], robots.up_at[0, row] = now, now + 60.0
+                    dead.append((row, load, now))
+                    return
+        elif dead[0][2] + 2.0 < now < dead[0][2] + 60.0:
+            row, load, _ = dead[0]
+            stood.append(robots.pose[0, row, :2].copy())
+            energy.append(float(robots.energy[0, row]))
+            assert env.world(0).carried_by(env.agents[row]) == load and not robots.alive[0, row]
+
+    stood: list[np.ndarray] = []
+    energy: list[float] = []
+    _play(env, "greedy", 140, look)
+    assert len(stood) > 40 and math.dist(stood[0], stood[-1]) < 0.02 and len(set(energy)) == 1
+    row = dead[0][0]
+    assert env.robots.alive[0, row] and math.dist(stood[-1], env.robots.pose[0, row, :2]) > 0.5
+    assert not [words for _, words in env.oddities if "stands" in words]
+    env.close()
+
+
 def _play(env, name, ticks, look):
     numbers = [env.kinds[:agent].count(kind) for agent, kind in enumerate(env.kinds)]
     policies = [

@@ -276,7 +276,7 @@ class WarehouseSim(ManagedNode):
         empty = {robot for row, robot in enumerate(world.robots) if batteries.is_empty(row)}
         for robot, command in self._gate.commands(self._step).items():
             if robot in empty:
-                world.command(robot, 0.0, 0.0, world.fork_height(robot))
+                world.stand(robot)
             else:
                 world.command(robot, command.v, command.w, command.fork_height)
         with self._times.measure("physics"):
