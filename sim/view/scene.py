@@ -53,6 +53,7 @@ PHASES = {
     LEAVE_HOME: "leaving",
 }
 DRIVING = (TO_PICK, TO_DROP, TO_HOME)
+EMPTY, DEAD = "battery empty", "out of order"
 LONG_BLOCKED = 2.0  # s; from here on it is said
 
 
@@ -94,7 +95,8 @@ def scene_of(world: Any, row: int = 0, links: np.ndarray | None = None) -> Scene
     goals = [_goal(s, row, robots.skill[row, robot], int(robots.pallet[row, robot])) for robot in range(count)]
     numbers = [world.kinds[:agent].count(kind) for agent, kind in enumerate(world.kinds)]
     still = list(zip(world.kinds, numbers, strict=True))[count:]
-    doing = [_robot_words(robots.skill[row, robot], s.pallet_sku[row], int(robots.pallet[row, robot]))
+    doing = [_state_words(robots, row, robot)
+             or _robot_words(robots.skill[row, robot], s.pallet_sku[row], int(robots.pallet[row, robot]))
              for robot in range(count)]  # fmt: skip
     doing += [_zone_words(s, row, n, tables) if kind == "inventory" else _station_words(s, row, n, tables)
               for kind, n in still]  # fmt: skip
@@ -204,6 +206,15 @@ def _way(skill: np.ndarray, pose: np.ndarray, goal: int, tables: Tables) -> np.n
             points.append((float(tables.node_x[node]), float(tables.node_y[node])))
     points.append((float(tables.place_x[goal]), float(tables.place_y[goal])))
     return np.array(points)
+
+
+def _state_words(robots: Any, row: int, robot: int) -> str:
+    """Why a robot does not work, if that is not by its own choice; or that it charges and has no job."""
+    if robots.energy[row, robot] <= 0.0:
+        return EMPTY
+    if not robots.alive[row, robot]:
+        return DEAD
+    return "parked, charging" if robots.charging[row, robot] and robots.pallet[row, robot] < 0 else ""
 
 
 def _robot_words(skill: np.ndarray, skus: np.ndarray, slot: int) -> str:

@@ -8,7 +8,7 @@ from PIL import ImageDraw
 
 from sim.view.backdrop import FAINT, INK, LINE
 from sim.view.layout import MARGIN, Layout, font
-from sim.view.scene import Scene
+from sim.view.scene import DEAD, EMPTY, Scene
 
 CLOCK, FIGURE, AGENT, TITLE = 34, 20, 33, 26  # pixels of height
 TROUBLE = "#c0271c"
@@ -50,7 +50,7 @@ class Strip:
         for agent, colour, words in list(zip(self._agents, self._colours, scene.doing, strict=True))[:shown]:
             draw.ellipse((self._left, y + 3, self._left + 10, y + 13), fill=colour)
             draw.text((self._left + 17, y), agent, INK, font(12, bold=True))
-            is_trouble = words.startswith("blocked")
+            is_trouble = words.startswith(("blocked", EMPTY, DEAD))
             draw.text((self._left + 17, y + 15), words, TROUBLE if is_trouble else FAINT, font(11))
             y += AGENT
         if shown < len(self._agents):

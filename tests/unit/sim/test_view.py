@@ -78,6 +78,16 @@ def test_a_way_begins_at_its_robot_and_ends_at_a_place(
     assert max(len(way) for way in ends) > 8  # along the route, not through the racks
 
 
+def test_a_robot_that_cannot_work_is_said_to() -> None:
+    world = make(1, stagger=False)
+    world.reset(3)
+    assert scene_of(world).doing[:4] == ("parked",) * 4
+    world.robots.energy[0, 0] = 0.0
+    world.robots.alive[0, :2] = False
+    world.robots.charging[0, :3] = True
+    assert scene_of(world).doing[:4] == ("battery empty", "out of order", "parked, charging", "parked")
+
+
 def straight(time: float, x: float, yaw: float = 0.0, speed: float = 1.0, carrier: int = 0) -> Scene:
     pallets = {5: Pallet(x + 0.4 * math.cos(yaw), 2.0 + 0.4 * math.sin(yaw), yaw, 0, PASSED, carrier, False)}
     pose = np.array([[x, 2.0, yaw, speed]])
