@@ -45,6 +45,7 @@ TOPICS = [
     "/*/cmd_vel",
     "/*/fork_command",
     "/*/joint_states",
+    "/*/battery_state",
 ]
 LOOK_AROUND_PERIOD = 0.5  # s of wall time between looks at the graph for topics that appeared
 REPORT_PERIOD = 1.0  # s of wall time between two statuses on /diagnostics
