@@ -35,7 +35,7 @@ ARGUMENTS = {  # name: (default, what it is)
     "namespace": ("", "robot: which robot's host to start (its name in the fleet manifest)"),
     "use_sim_time": ("", "true or false; empty: true where bodies are simulated"),
     "params_file": ("", "ROS parameters of your own, on top"),
-    "map": ("", "floor plan (YAML) or map_server map; empty: our own floor plan"),
+    "map": ("", "floor plan or map of a known format; empty: our own floor plan"),
     "autostart": ("true", "whether the lifecycle manager brings the nodes up by itself"),
     "log_level": ("info", "debug, info, warn or error"),
     "headless": ("true", "kept for habit: there is no window to open"),

@@ -31,7 +31,7 @@ from sim.warehouse.floorplan import FloorPlan
 
 def demo(
     map_file: Annotated[
-        Path | None, typer.Option("--map", help="Floor plan, or a map_server map to import. Default: our own.")
+        Path | None, typer.Option("--map", help="Floor plan, or map of a known format to import. Default: our own.")
     ] = None,
     orders: Annotated[
         Path | None, typer.Option(help="CSV file or folder of order lines to replay. Default: seeded generator.")

@@ -22,7 +22,6 @@ from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
-from sim.bullet.env import BulletWarehouse
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
@@ -54,7 +53,7 @@ def evaluate(
         list[str] | None, typer.Option(help="random, greedy, contract-net or bundle:FOLDER; may be repeated.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="All baselines and the bundle, also silenced.")] = False,
-    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map. Default: ours.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map of any form; default ours.")] = None,
     orders: Annotated[Path | None, typer.Option(help="CSV file or folder to replay. Default: the generator.")] = None,
     order_speed: Annotated[str, typer.Option(help="Real seconds per simulated second, or auto.")] = "auto",
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="Simulated minutes of each episode.")] = 10.0,
@@ -90,6 +89,8 @@ def evaluate(
             "--randomisation: the PyBullet world does not draw its numbers; leave it out, or --world fast"
         )
     else:
+        from sim.bullet.env import BulletWarehouse  # only who wants bodies waits for PyBullet, and is told its build
+
         world = BulletWarehouse(*size, plans[0])
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()

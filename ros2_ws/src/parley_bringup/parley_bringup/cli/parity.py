@@ -28,7 +28,7 @@ def parity(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Traces, seeds 0 to N - 1.")] = 5,
     minutes: Annotated[float, typer.Option(min=0.5, max=240, help="Simulated minutes of each trace.")] = 10.0,
     forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
-    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map. Default: ours.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map of any form; default ours.")] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Play recorded decisions in the fast and in the PyBullet warehouse, and compare what came of them.

@@ -45,7 +45,7 @@ def play(
     ] = None,
     view: Annotated[str, typer.Option(help="top: from above, with figures; camera: by PyBullet, slower.")] = "top",
     world: Annotated[str, typer.Option(help="fast, or bullet: bodies with mass, slower.")] = "fast",
-    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map. Default: ours.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map of any form; default ours.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of all chance; as `parley eval` counts them.")] = 1,
     forklifts: Annotated[int, typer.Option(min=1, max=32, help="Robots.")] = 4,
     loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.0,

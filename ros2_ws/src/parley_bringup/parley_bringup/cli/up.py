@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def up(
     fleet: Annotated[Path | None, typer.Option(help="Fleet manifest. Default: config/fleets/demo.yaml.")] = None,
     host: Annotated[str, typer.Option(help="Only this host's agents, as on one robot. Default: everything.")] = "",
-    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map_server map.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map of a known format.")] = None,
     orders: Annotated[Path | None, typer.Option(help="CSV file or folder of order lines.")] = None,
     policy: Annotated[str | None, typer.Option(help="greedy, contract-net, random, or bundle:FOLDER.")] = None,
     inference: Annotated[str, typer.Option(help="onboard or server.")] = "onboard",
