@@ -9,8 +9,10 @@ from sim.bullet.env import BulletWarehouse
 from sim.bullet.parity import compare, read_limits, record, replay, summary
 from sim.fast.env import FastWarehouse, order_streams
 from sim.warehouse.bodies import read_bodies
+from sim.warehouse.decisions import CHARGE
 from sim.warehouse.floorplan import read_floorplan
-from tests.unit.sim.warehouse_world import CONFIG, settings, tables, world
+from sim.warehouse.skill import RESTING
+from tests.unit.sim.warehouse_world import CONFIG, changed, settings, tables, world
 
 MINUTES = 3.0
 TICKS = 180
@@ -22,11 +24,11 @@ FEW |= {"astray_per_hour": 20.0}
 LIMITS = SHIPPED.model_copy(update=FEW)
 
 
-def built(bodies=None) -> FastWarehouse:
+def built(bodies=None, its=None) -> FastWarehouse:
     streams, popularity = order_streams(str(CONFIG / "orders.yaml"), (1.0, 1.0))
     contract = world(None).contract
-    its = bodies or BODIES
-    arguments = (1, 4, 60.0 * MINUTES + 2.0, [tables()], settings(), its, contract, streams, popularity)
+    length, numbers = 60.0 * MINUTES + 2.0, its or settings()
+    arguments = (1, 4, length, [tables()], numbers, bodies or BODIES, contract, streams, popularity)
     if bodies is None:
         return FastWarehouse(*arguments)
     return BulletWarehouse(*arguments, read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
@@ -53,6 +55,15 @@ def test_a_trace_played_where_it_was_recorded_gives_the_same_world(seed):
     halves = [leg.half for leg in played.legs]
     assert halves.count("approach") >= halves.count("haul") >= 3
     assert all(3.0 < leg.seconds < 120.0 for leg in played.legs)
+
+
+def test_low_batteries_are_charged_in_the_replay_too():
+    env = built(its=changed(battery={"initial_share": (0.2, 0.2)}))
+    trace = record(env, 0, 60)
+    resting, kpi = env.robots.skill[0, :, RESTING].copy(), env.state.kpi.copy()
+    assert [decision.verb for decision in trace if decision.agent < 4] == [CHARGE] * 4 and resting.all()
+    assert replay(env, 0, 60, trace, 0.0).carried_out == len(trace)
+    assert (env.robots.skill[0, :, RESTING] == resting).all() and np.array_equal(kpi, env.state.kpi)
 
 
 @pytest.mark.timeout(600)
