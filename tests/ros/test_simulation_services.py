@@ -334,3 +334,17 @@ def test_the_example_of_the_page_does_what_it_says(asker):
 def test_every_service_of_the_page_is_offered_and_the_other_way_round():
     named = re.findall(r"^\| (`.*?`) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(name for cell in named for name in re.findall(r"`(\w+)`", cell)) == sorted(SERVICES)
+
+
+def test_a_reset_that_the_files_do_not_allow_any_more_is_refused_and_changes_nothing(asker, run_files):  # noqa: F811
+    one = asker(real_time_factor=20.0)
+    assert one.world.run_until(lambda: len(one.other.clocks) > 5)
+    assert one.spawn("crate", BOX, 12.0, 3.0).result.result == Result.RESULT_OK
+    plan = run_files["floorplan"].read_text(encoding="utf-8")
+    run_files["floorplan"].write_text("name: nothing\n", encoding="utf-8")
+    result, words = one.told("reset_simulation")
+    assert result == Result.RESULT_OPERATION_FAILED and "build no world any more" in words
+    assert one.position("crate") == pytest.approx((12.0, 3.0), abs=0.01)
+    run_files["floorplan"].write_text(plan, encoding="utf-8")
+    one.ok("reset_simulation")
+    assert one.told("get_entity_state", entity="crate")[0] == Result.RESULT_NOT_FOUND

@@ -28,13 +28,14 @@ from parley_agents.managed_node import ManagedNode, run
 from parley_msgs.msg import ForkCommand, JobBoard, PalletList
 from parley_sim.entities import Entities
 from parley_sim.film import Film
-from parley_sim.refusal import Refusal
+from parley_sim.refusal import Refusal, failed
 from parley_sim.run_control import RunControl
 from parley_sim.simulation_services_node import SimulationServices
 from parley_sim.step_gate import TASK_SERVER, StepGate
 from parley_sim.step_times import StepTimes
 from parley_sim.world_setup import WorldSetup, set_up_world
 from parley_sim.world_topics_node import WorldTopics
+from policy_core.config import ConfigError
 from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.ledger_bodies import LedgerBodies, LedgerPallet
 
@@ -189,7 +190,7 @@ class WarehouseSim(ManagedNode):
         """Go back to the start in some respects; what was spawned and stays stands where it began.
 
         Raises:
-            Refusal: a fleet would not follow.
+            Refusal: a fleet would not follow, or the run's files build no world any more; nothing is changed then.
         """
         if (clock or state) and (self._ledger is not None or not self._gate.follows_wall_clock):
             raise Refusal(
@@ -197,11 +198,15 @@ class WarehouseSim(ManagedNode):
                 "a fleet is linked or still waited for, and its agents and ledger do not go back; start the run anew, "
                 "or reset only what was spawned (scope 4)",
             )
+        try:
+            fresh = set_up_world(self.run_settings, self.bodies_file) if state else None
+        except ConfigError as error:
+            raise failed(f"the files of this run build no world any more: {error}") from None
         self.control.give_up("the simulation was reset")
         if spawned:
             self.entities.despawn()
-        if state:
-            old, self._setup = self._setup, set_up_world(self.run_settings, self.bodies_file)
+        if fresh is not None:
+            old, self._setup = self._setup, fresh
             self._topics.show(self._setup.world)
             self.entities.move_to(self._setup.world)
             self._bodies = LedgerBodies(self._setup.world, self._setup.plan, self._setup.motion.dock_reach)
