@@ -53,7 +53,7 @@ PHASES = {
     LEAVE_HOME: "leaving",
 }
 DRIVING = (TO_PICK, TO_DROP, TO_HOME)
-EMPTY, DEAD = "battery empty", "out of order"
+EMPTY, DEAD, ABSENT_ROBOT = "battery empty", "out of order", "not there"
 LONG_BLOCKED = 2.0  # s; from here on it is said
 
 
@@ -73,7 +73,7 @@ class Scene(NamedTuple):
     """One world at one moment; R robots, N agents, robots first."""
 
     time: float  # s
-    robots: np.ndarray  # [R, 4] x, y (m), yaw (rad), speed (m/s)
+    robots: np.ndarray  # [R, 4] x, y (m), yaw (rad), speed (m/s); NaN: not there
     forks: np.ndarray  # [R] m above the floor
     ways: tuple[np.ndarray, ...]  # of each robot, the points [n, 2] (m) it will pass; none where it stays
     pallets: dict[int, Pallet]  # by serial number
@@ -210,6 +210,8 @@ def _way(skill: np.ndarray, pose: np.ndarray, goal: int, tables: Tables) -> np.n
 
 def _state_words(robots: Any, row: int, robot: int) -> str:
     """Why a robot does not work, if that is not by its own choice; or that it charges and has no job."""
+    if np.isnan(robots.pose[row, robot, 0]):
+        return ABSENT_ROBOT
     if robots.energy[row, robot] <= 0.0:
         return EMPTY
     if not robots.alive[row, robot]:

@@ -71,14 +71,15 @@ class TopDown:
         floor = self._floor.copy()
         draw = ImageDraw.Draw(floor, "RGBA")
         self._draw_ways(draw, scene)
-        for pose in scene.robots:
+        there = [(robot, pose) for robot, pose in enumerate(scene.robots) if not np.isnan(pose[0])]
+        for _, pose in there:
             self._draw_tines(draw, pose)  # below the pallets
         for pallet in scene.pallets.values():
             if pallet.carrier < 0:
                 self._stamp(floor, pallet.x, pallet.y, pallet.sku, pallet.state, pallet.yaw)
                 if pallet.is_inspected:
                     self._ring(draw, pallet.x, pallet.y, 0.62, STILL_COLOURS["quality"], 0.07)
-        for robot, pose in enumerate(scene.robots):
+        for robot, pose in there:
             self._draw_robot(draw, robot, pose)
         for pallet in scene.pallets.values():
             if pallet.carrier >= 0:
@@ -148,6 +149,8 @@ class TopDown:
         for number, agent in enumerate(self._agents):
             is_robot = number < len(scene.robots)
             at = scene.robots[number, :2] if is_robot else scene.stands[number - len(scene.robots)]
+            if np.isnan(at[0]):
+                continue
             x, y = self._layout.in_picture(float(at[0]), float(at[1]))
             if not is_robot:
                 draw.polygon([(x - 6, y), (x, y - 6), (x + 6, y), (x, y + 6)], self._colour(number), "#ffffff")

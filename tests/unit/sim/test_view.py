@@ -88,6 +88,20 @@ def test_a_robot_that_cannot_work_is_said_to() -> None:
     assert scene_of(world).doing[:4] == ("battery empty", "out of order", "parked, charging", "parked")
 
 
+def test_a_robot_that_is_not_there_is_not_drawn() -> None:
+    world = make(1, stagger=False)
+    world.reset(3)
+    view = TopDown(PLAN, world.agents, SIZE, read_bodies(CONFIG / "bodies.yaml"))
+    layout, before = Layout(PLAN, *SIZE), scene_of(world)
+    x, y, yaw, _ = before.robots[3]
+    behind = layout.in_picture(x - 0.58 * math.cos(yaw), y - 0.58 * math.sin(yaw))
+    assert near(view.draw(before), behind, rgb(robot_colour(3)))
+    world.robots.pose[0, 3] = np.nan
+    scene = scene_of(world)
+    assert scene.doing[3] == "not there"
+    assert not near(view.draw(between(scene, scene, 0.5)), behind, rgb(robot_colour(3)))
+
+
 def straight(time: float, x: float, yaw: float = 0.0, speed: float = 1.0, carrier: int = 0) -> Scene:
     pallets = {5: Pallet(x + 0.4 * math.cos(yaw), 2.0 + 0.4 * math.sin(yaw), yaw, 0, PASSED, carrier, False)}
     pose = np.array([[x, 2.0, yaw, speed]])
