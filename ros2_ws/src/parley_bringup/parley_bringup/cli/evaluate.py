@@ -22,7 +22,6 @@ from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
-from sim.bullet.env import BulletWarehouse
 from sim.fast.env import FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy, play
 from sim.warehouse.baselines import BASELINES, make_baseline
@@ -90,6 +89,8 @@ def evaluate(
             "--randomisation: the PyBullet world does not draw its numbers; leave it out, or --world fast"
         )
     else:
+        from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
+
         world = BulletWarehouse(*size, plans[0])
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
