@@ -89,7 +89,7 @@ def evaluate(
             "--randomisation: the PyBullet world does not draw its numbers; leave it out, or --world fast"
         )
     else:
-        from sim.bullet.env import BulletWarehouse  # only who wants bodies waits for PyBullet, and is told its build
+        from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
 
         world = BulletWarehouse(*size, plans[0])
     results: dict[str, list[dict[str, float]]] = {}
