@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-used_domains: set[int] = set()
+REMEMBERED = 60  # files whose domains are not used again; there are 101 domains, and more files
+used_domains: deque[int] = deque(maxlen=REMEMBERED)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def own_domain() -> Iterator[None]:
-    """A ROS domain that no earlier file of this run has used: what those left in the graph can't be heard."""
+    """A ROS domain that none of the files just before has used: what those left in the graph can't be heard."""
     from parley_bringup.domain import hold_domain
 
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as passed_over:
@@ -38,7 +40,7 @@ def own_domain() -> Iterator[None]:
             domain, lock = hold_domain()
         lock.close()
         passed_over.close()
-        used_domains.add(domain)
+        used_domains.append(domain)
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         yield
 
