@@ -16,7 +16,7 @@ def _kernel_cache() -> Path:
     digest = hashlib.sha256()
     for source in sorted(here.rglob("*.py")):
         content = source.read_bytes()
-        if b"njit" in content or source.name in ("settings.py", "kpis.py"):
+        if b"njit" in content or b"warehouse.compiled" in content or source.name in ("settings.py", "kpis.py"):
             digest.update(content)
     return here.parent / ".kernels" / digest.hexdigest()[:16]
 
