@@ -396,7 +396,7 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, t
             settled[robot] = is_still and pose[2] == yaw  # two ways of saying an angle may take turns
             moved[robot] = moved[robot] or not settled[robot]
         use_energy(s, e, robots, was, tables, numbers)
-        _meet(s, e, robots, moved)
+        count_contacts(s, e, robots, moved)
     rest(e, robots, numbers)
     for robot in range(count):
         blocked += robots.skill[e, robot, BLOCKED_TOTAL]
@@ -524,30 +524,19 @@ def _follow(value: float, wanted: float, share: float, most: float, step: float)
 
 
 @kernel
-def _count_contacts(s: State, e: int, robots: Robots) -> None:
+def count_contacts(s: State, e: int, robots: Robots, moved: np.ndarray) -> None:
+    """Count contacts and near misses that began in a motion step, `moved` [R] telling who may stand elsewhere now."""
     for robot in range(robots.pose.shape[1]):
-        _count_contacts_of(s, e, robots, robot)
-
-
-@kernel
-def _meet(s: State, e: int, robots: Robots, moved: np.ndarray) -> None:
-    """Count contacts where any can have begun or ended: not between robots that stood still ([R], bool), nor afar."""
-    for robot in range(len(moved)):
-        if robots.near[e, robot] or robots.touching[e, robot]:
-            _count_contacts_of(s, e, robots, robot)
+        if math.isnan(robots.pose[e, robot, 0]):
             continue
         x, y = robots.pose[e, robot, 0], robots.pose[e, robot, 1]
-        for other in range(len(moved)):
-            if other == robot or not (moved[robot] or moved[other]):
-                continue
-            if (robots.pose[e, other, 0] - x) ** 2 + (robots.pose[e, other, 1] - y) ** 2 < MEETING * MEETING:
-                _count_contacts_of(s, e, robots, robot)
-                break
-
-
-@kernel
-def _count_contacts_of(s: State, e: int, robots: Robots, robot: int) -> None:
-    if not math.isnan(robots.pose[e, robot, 0]):
+        may_differ = robots.near[e, robot] or robots.touching[e, robot]
+        for other in range(robots.pose.shape[1]):
+            if other != robot and (moved[robot] or moved[other]):
+                across, along = robots.pose[e, other, 0] - x, robots.pose[e, other, 1] - y
+                may_differ = may_differ or across * across + along * along < MEETING * MEETING
+        if not may_differ:
+            continue
         gap = 9.0
         for other in range(robots.pose.shape[1]):
             if other != robot and not math.isnan(robots.pose[e, other, 0]):

@@ -9,5 +9,8 @@ from numba import njit
 # numpy: no look at every divisor.
 kernel = njit(cache=True, error_model="numpy", _nrt=False)
 
+# For functions called in one spot with the tables of a plan: passing those on the stack costs more than a short body.
+inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+
 # The few functions that make arrays. Said outright, for numba hands a caller's setting down to what it calls.
 allocating = njit(cache=True, error_model="numpy", _nrt=True)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sim.warehouse.compiled import kernel
+from sim.warehouse.compiled import inlined, kernel
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.skill import (
@@ -55,7 +55,7 @@ SHARP = 0.6  # rad; a node where the route turns by more is taken slowly
 STOP_SHORT = 0.3  # m of free way wanted beyond a node the robot stops at
 
 
-@kernel
+@inlined
 def move(
     skill: np.ndarray,
     pose: np.ndarray,
@@ -102,7 +102,7 @@ def move(
     return speed, yaw_rate, fork
 
 
-@kernel
+@inlined
 def _drive(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -164,7 +164,7 @@ def _turns_at(skill: np.ndarray, node: int, heading: float, goal: int, tables: T
     return is_turned(onward - heading, SHARP)
 
 
-@kernel
+@inlined
 def _align(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -185,7 +185,7 @@ def _align(
     return 0.0, _turn(error, numbers)
 
 
-@kernel
+@inlined
 def _enter(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -207,7 +207,7 @@ def _enter(
     return speed, max(-0.4, min(0.4, 2.0 * wrap(heading - pose[2])))
 
 
-@kernel
+@inlined
 def _leave(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:

@@ -191,7 +191,8 @@ def _write_jobs(
         x, y = tables.place_x[origin], tables.place_y[origin]
         rival = 40.0
         for other in range(len(others)):
-            if other != me and not (abs(others[other, 0] - x) > rival or math.isnan(others[other, 0])):
+            across, along = others[other, 0] - x, others[other, 1] - y  # NaN for one nobody has heard of
+            if other != me and across * across + along * along <= rival * rival * 1.000001:
                 rival = min(rival, math.hypot(others[other, 0] - x, others[other, 1] - y))
         row = candidates[choice]
         row[1] = 1.0
@@ -356,21 +357,45 @@ def sectors_of_map(pose: np.ndarray, others: np.ndarray, me: int, tables: Tables
     """What the laser would tell on the floor plan: three rays a sector by sphere tracing, and robots' outlines."""
     out[:] = LASER_RANGE
     _see_robots(pose, others, me, out)
-    rows, columns = tables.clearance.shape
-    for ray in range(3 * SECTORS):
-        angle = pose[2] + (ray - 1) * (math.pi / 4) / 3
-        c, s = math.cos(angle), math.sin(angle)
-        reach = 0.0
-        for _ in range(24):
-            column = int((pose[0] + reach * c - tables.grid_origin[0]) / tables.cell)
-            row = int((pose[1] + reach * s - tables.grid_origin[1]) / tables.cell)
-            if row < 0 or column < 0 or row >= rows or column >= columns:
-                break
-            free = tables.clearance[row, column]
-            if free < tables.cell or reach >= out[ray // 3]:
-                break
-            reach += free
-        out[ray // 3] = min(out[ray // 3], reach)
+    for sector in range(SECTORS):
+        out[sector] = min(out[sector], _nearest_of_three(pose, sector, out[sector], tables))
+
+
+@kernel
+def _nearest_of_three(pose: np.ndarray, sector: int, seen: float, tables: Tables) -> float:
+    """The nearest return (m) of a sector's three rays, or any length from `seen` on where none is nearer.
+
+    The rays are followed side by side: one step waits for the clearance at its start, three waits overlap.
+    """
+    angle = pose[2] + (3 * sector - 1) * (math.pi / 4) / 3
+    c_0, s_0 = math.cos(angle), math.sin(angle)
+    angle = pose[2] + (3 * sector) * (math.pi / 4) / 3
+    c_1, s_1 = math.cos(angle), math.sin(angle)
+    angle = pose[2] + (3 * sector + 1) * (math.pi / 4) / 3
+    c_2, s_2 = math.cos(angle), math.sin(angle)
+    reach_0 = reach_1 = reach_2 = 0.0
+    for _ in range(24):
+        free_0 = _clearance(pose[0] + reach_0 * c_0, pose[1] + reach_0 * s_0, tables)
+        free_1 = _clearance(pose[0] + reach_1 * c_1, pose[1] + reach_1 * s_1, tables)
+        free_2 = _clearance(pose[0] + reach_2 * c_2, pose[1] + reach_2 * s_2, tables)
+        goes_0 = free_0 >= tables.cell and reach_0 < seen
+        goes_1 = free_1 >= tables.cell and reach_1 < seen
+        goes_2 = free_2 >= tables.cell and reach_2 < seen
+        if not (goes_0 or goes_1 or goes_2):
+            break
+        reach_0 = reach_0 + free_0 if goes_0 else reach_0
+        reach_1 = reach_1 + free_1 if goes_1 else reach_1
+        reach_2 = reach_2 + free_2 if goes_2 else reach_2
+    return min(reach_0, reach_1, reach_2)
+
+
+@kernel
+def _clearance(x: float, y: float, tables: Tables) -> float:
+    """Metres from a point to the nearest box or wall; -1 off the floor."""
+    column, row = int((x - tables.grid_origin[0]) / tables.cell), int((y - tables.grid_origin[1]) / tables.cell)
+    if row < 0 or column < 0 or row >= tables.clearance.shape[0] or column >= tables.clearance.shape[1]:
+        return -1.0
+    return float(tables.clearance[row, column])
 
 
 @kernel
