@@ -85,7 +85,7 @@ def our_step(worlds: int) -> tuple[int, Callable[[], float]]:
     steps = round(world.contract.tick / world.settings.motion.step)
 
     def step() -> float:
-        world.advance(legal_choices(world, rng))
+        world.step(legal_choices(world, rng))  # ends episodes, so that no world runs out of orders
         return float(worlds * robots * steps)
 
     return robots, step
