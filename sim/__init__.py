@@ -18,7 +18,7 @@ def _kernel_cache() -> Path:
     digest = hashlib.sha256()
     for source in sorted(here.rglob("*.py")):
         content = source.read_bytes()
-        if b"njit" in content or source.name in CONSTANTS:
+        if b"njit" in content or b"warehouse.compiled" in content or source.name in CONSTANTS:
             digest.update(content)
     return here.parent / ".kernels" / digest.hexdigest()[:16]
 

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from sim.warehouse.battery import end_rest, is_docked, limping, power, spend
+from sim.warehouse.compiled import allocating, kernel
 from sim.warehouse.decisions import CHARGE, CLAIM, NONE, REROUTE, YIELD, apply_decisions
 from sim.warehouse.facts import LINE_FACTS, open_jobs, queue_facts, stock_facts
 from sim.warehouse.jobs import dropped, picked, reopen
@@ -25,6 +25,7 @@ from sim.warehouse.observe import (
     observe_quality,
     sectors_of_map,
 )
+from sim.warehouse.replenishment import pipeline
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance
 from sim.warehouse.settings import SKUS, SUPPLIERS, MotionNumbers, Rules
@@ -42,9 +43,10 @@ from sim.warehouse.skill import (
     wrap,
 )
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
-from sim.warehouse.traffic import NEAR, OUTLINE_POINTS, Fleet, gap_to_body, give_way, outline, reroute
+from sim.warehouse.traffic import BODY_REACH, NEAR, OUTLINE_POINTS, Fleet, gap_seen, give_way, outline_point, reroute
 
 NOISE = 512  # numbers of laser noise a world has before they repeat
+MEETING = 2 * BODY_REACH + NEAR  # m between the centres of robots that may be near each other
 
 
 class Robots(NamedTuple):
@@ -97,7 +99,57 @@ class Board(NamedTuple):
     subject: np.ndarray  # [E, N, C] int32
 
 
-@njit(cache=True)
+class Notes(NamedTuple):
+    """What one world's tick writes down on its way: made once, used for every world. N agents, R robots, L jobs."""
+
+    verb: np.ndarray  # [N]
+    subject: np.ndarray  # [N]
+    member: np.ndarray  # [N]
+    pick_distance: np.ndarray  # [N] m
+    command: np.ndarray  # [R, 3] m/s, rad/s, m
+    was: np.ndarray  # [R, 2] m/s, m
+    goals: np.ndarray  # [R]
+    settled: np.ndarray  # [R] bool: stands so still that a step at command zero changes nothing
+    moved: np.ndarray  # [R] bool: in the last motion step
+    jobs: np.ndarray  # [L, 5]
+    opened: np.ndarray  # [L] s
+    sectors: np.ndarray  # [SECTORS] m
+    stock: np.ndarray  # [4, SKUS] stock, on order, demand, slack (s)
+    totals: np.ndarray  # [4]
+    lines: np.ndarray  # [LINE_FACTS, 3]
+    line_facts: np.ndarray  # [LINE_FACTS, 3]
+    queue: np.ndarray  # [QUEUE, 4]
+    queue_facts: np.ndarray  # [QUEUE, 4]
+    history: np.ndarray  # [SUPPLIERS]
+
+
+@allocating
+def make_notes(agents: int, robots: int, slots: int) -> Notes:
+    """Empty arrays."""
+    return Notes(
+        np.zeros(agents, np.int32),
+        np.zeros(agents, np.int32),
+        np.zeros(agents, np.int32),
+        np.zeros(agents),
+        np.zeros((robots, 3)),
+        np.zeros((robots, 2)),
+        np.zeros(robots, np.int32),
+        np.zeros(robots, np.bool_),
+        np.zeros(robots, np.bool_),
+        np.zeros((slots, 5), np.int32),
+        np.zeros(slots),
+        np.zeros(SECTORS),
+        np.zeros((4, SKUS)),
+        np.zeros(4),
+        np.zeros((LINE_FACTS, 3), np.int32),
+        np.zeros((LINE_FACTS, 3)),
+        np.zeros((QUEUE, 4), np.int32),
+        np.zeros((QUEUE, 4)),
+        np.zeros(SUPPLIERS),
+    )
+
+
+@allocating
 def tick_worlds(
     s: State,
     robots: Robots,
@@ -110,13 +162,30 @@ def tick_worlds(
     tick: float,
 ) -> None:
     """Apply each world's choices [E, N], move the robots for one tick, and write the next observations."""
+    notes = make_notes(choices.shape[1], robots.pose.shape[1], s.job_type.shape[1])
+    _tick_all(s, robots, forklifts, inventories, qualities, choices, tables, numbers, tick, notes)
+
+
+@kernel
+def _tick_all(
+    s: State,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    choices: np.ndarray,
+    tables: Tables,
+    numbers: Numbers,
+    tick: float,
+    notes: Notes,
+) -> None:
     for e in range(len(s.time)):
-        begin_tick(s, e, robots, forklifts, inventories, qualities, choices[e], tables, numbers)
-        _drive(s, e, robots, tables, numbers, tick)
-        end_tick(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick)
+        _begin(s, e, robots, forklifts, inventories, qualities, choices[e], tables, numbers, notes)
+        _drive(s, e, robots, tables, numbers, tick, notes)
+        _end(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick, notes)
 
 
-@njit(cache=True)
+@allocating
 def begin_tick(
     s: State,
     e: int,
@@ -129,13 +198,30 @@ def begin_tick(
     numbers: Numbers,
 ) -> None:
     """What world e does before its robots move: progress reported, choices [N] applied, jobs taken up."""
+    notes = make_notes(len(choices), robots.pose.shape[1], s.job_type.shape[1])
+    _begin(s, e, robots, forklifts, inventories, qualities, choices, tables, numbers, notes)
+
+
+@kernel
+def _begin(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    choices: np.ndarray,
+    tables: Tables,
+    numbers: Numbers,
+    notes: Notes,
+) -> None:
     rules = rules_of(numbers.rules[e])
     _report(s, e, robots, tables, rules)
-    _decide(s, e, robots, forklifts, inventories, qualities, choices, tables, rules)
+    _decide(s, e, robots, forklifts, inventories, qualities, choices, tables, rules, notes)
     _take_up(s, e, robots)
 
 
-@njit(cache=True)
+@allocating
 def end_tick(
     s: State,
     e: int,
@@ -148,12 +234,29 @@ def end_tick(
     tick: float,
 ) -> None:
     """What world e does after its robots have moved for a tick (s): time goes on, agents sense."""
+    notes = make_notes(0, robots.pose.shape[1], s.job_type.shape[1])
+    _end(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick, notes)
+
+
+@kernel
+def _end(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    tables: Tables,
+    numbers: Numbers,
+    tick: float,
+    notes: Notes,
+) -> None:
     advance(s, e, tables, rules_of(numbers.rules[e]), s.time[e] + tick)
     count_the_living(s, e, robots)
-    observe_world(s, e, robots, forklifts, inventories, qualities, tables, numbers)
+    _observe(s, e, robots, forklifts, inventories, qualities, tables, numbers, notes)
 
 
-@njit(cache=True)
+@kernel
 def count_the_living(s: State, e: int, robots: Robots) -> None:
     """Who takes part from now on: it is there at all, has energy left, and no outage holds it."""
     for robot in range(robots.alive.shape[1]):
@@ -162,7 +265,7 @@ def count_the_living(s: State, e: int, robots: Robots) -> None:
         robots.alive[e, robot] = is_there and robots.energy[e, robot] > 0.0 and not is_out
 
 
-@njit(cache=True)
+@kernel
 def _report(s: State, e: int, robots: Robots, tables: Tables, rules: Rules) -> None:
     """Tell the ledger how the running jobs stand, as agents do with every decision; jobs of the silent are reopened."""
     for robot in range(robots.pallet.shape[1]):
@@ -189,7 +292,7 @@ def _report(s: State, e: int, robots: Robots, tables: Tables, rules: Rules) -> N
             robots.pallet[e, robot] = -1
 
 
-@njit(cache=True)
+@kernel
 def _decide(
     s: State,
     e: int,
@@ -200,10 +303,10 @@ def _decide(
     choices: np.ndarray,
     tables: Tables,
     rules: Rules,
+    notes: Notes,
 ) -> None:
-    count = len(choices)
-    verb, subject, member = np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int32)
-    pick_distance = np.zeros(count)
+    verb, subject, member, pick_distance = notes.verb, notes.subject, notes.member, notes.pick_distance
+    pick_distance[:] = 0.0
     agent = 0
     for board in (forklifts, inventories, qualities):
         for index in range(board.verb.shape[1]):
@@ -214,7 +317,8 @@ def _decide(
     for robot in range(forklifts.verb.shape[1]):
         if not robots.alive[e, robot]:
             verb[robot] = NONE
-    goals = goals_of(s, e, robots)
+    goals = notes.goals
+    _write_goals(s, e, robots, goals)
     for robot in range(forklifts.verb.shape[1]):
         if verb[robot] == CLAIM:
             pick_distance[robot] = forklifts.candidates[e, robot, choices[robot], PICK_DISTANCE]
@@ -228,7 +332,7 @@ def _decide(
     apply_decisions(s, e, verb, subject, pick_distance, member, tables, rules)
 
 
-@njit(cache=True)
+@kernel
 def _take_up(s: State, e: int, robots: Robots) -> None:
     for slot in range(s.job_type.shape[1]):
         if s.job_type[e, slot] == NO_JOB or s.job_phase[e, slot] != GRANTED:
@@ -239,10 +343,16 @@ def _take_up(s: State, e: int, robots: Robots) -> None:
             start_job(robots.skill[e, robot], s.pallet_place[e, slot], s.job_target[e, slot], False)
 
 
-@njit(cache=True)
+@allocating
 def goals_of(s: State, e: int, robots: Robots) -> np.ndarray:
     """The place [R] each robot heads for, as the job board tells: where its pallet stands or goes, else home."""
     goals = np.zeros(robots.pallet.shape[1], np.int32)
+    _write_goals(s, e, robots, goals)
+    return goals
+
+
+@kernel
+def _write_goals(s: State, e: int, robots: Robots, goals: np.ndarray) -> None:
     for robot in range(len(goals)):
         slot = robots.pallet[e, robot]
         if slot < 0:
@@ -251,19 +361,20 @@ def goals_of(s: State, e: int, robots: Robots) -> np.ndarray:
             goals[robot] = s.pallet_place[e, slot]
         else:
             goals[robot] = s.job_target[e, slot]
-    return goals
 
 
-@njit(cache=True)
-def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, tick: float) -> None:
+@kernel
+def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, tick: float, notes: Notes) -> None:
     motion = motion_of(numbers.motion[e])
+    drive_share, turn_share = _shares(motion)
     count = robots.pose.shape[1]
     blocked = travelled = 0.0
     for robot in range(count):
         blocked -= robots.skill[e, robot, BLOCKED_TOTAL]
         travelled -= robots.skill[e, robot, TRAVELLED]
-    command, was = np.zeros((count, 3)), np.zeros((count, 2))
-    goals = goals_of(s, e, robots)
+    command, was, goals, settled, moved = notes.command, notes.was, notes.goals, notes.settled, notes.moved
+    command[:], was[:], settled[:] = 0.0, 0.0, False
+    _write_goals(s, e, robots, goals)
     lift = motion.fork_speed * motion.step
     for step in range(int(round(tick / motion.step))):
         command_robots(command, s, e, robots, goals, s.time[e] + step * motion.step, tables, numbers)
@@ -272,11 +383,20 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, t
             if math.isnan(pose[0]):
                 continue
             was[robot, 0], was[robot, 1] = pose[3], robots.fork[e, robot]
-            v, w, height = command[robot]
-            robots.turning[e, robot] = obey(pose, robots.turning[e, robot], v, w, motion)
+            v, w, height = command[robot, 0], command[robot, 1], command[robot, 2]
             robots.fork[e, robot] += max(-lift, min(lift, height - robots.fork[e, robot]))
+            is_still = v == 0.0 and w == 0.0 and pose[3] == 0.0 and robots.turning[e, robot] == 0.0
+            moved[robot] = step == 0 or not is_still
+            if is_still and settled[robot]:
+                continue
+            yaw = pose[2]
+            robots.turning[e, robot] = _follow_command(
+                pose, robots.turning[e, robot], v, w, motion, drive_share, turn_share
+            )
+            settled[robot] = is_still and pose[2] == yaw  # two ways of saying an angle may take turns
+            moved[robot] = moved[robot] or not settled[robot]
         use_energy(s, e, robots, was, tables, numbers)
-        _count_contacts(s, e, robots)
+        count_contacts(s, e, robots, moved)
     rest(e, robots, numbers)
     for robot in range(count):
         blocked += robots.skill[e, robot, BLOCKED_TOTAL]
@@ -285,7 +405,7 @@ def _drive(s: State, e: int, robots: Robots, tables: Tables, numbers: Numbers, t
     s.kpi[e, DISTANCE_M] += travelled
 
 
-@njit(cache=True)
+@kernel
 def command_robots(
     command: np.ndarray,
     s: State,
@@ -306,7 +426,7 @@ def command_robots(
             robots.skill[e, robot, SPEED] = 0.0
             continue
         is_weak = robots.energy[e, robot] < battery.limp_below * battery.capacity
-        command[robot] = move(
+        v, w, height = move(
             robots.skill[e, robot],
             robots.pose[e, robot],
             robots.fork[e, robot],
@@ -315,9 +435,10 @@ def command_robots(
             tables,
             slow if is_weak else motion,
         )
+        command[robot, 0], command[robot, 1], command[robot, 2] = v, w, height
 
 
-@njit(cache=True)
+@kernel
 def use_energy(s: State, e: int, robots: Robots, was: np.ndarray, tables: Tables, numbers: Numbers) -> None:
     """One motion step of every battery, after the robots have moved.
 
@@ -355,7 +476,7 @@ def use_energy(s: State, e: int, robots: Robots, was: np.ndarray, tables: Tables
             s.kpi[e, FLAT_S] += motion.step
 
 
-@njit(cache=True)
+@kernel
 def rest(e: int, robots: Robots, numbers: Numbers) -> None:
     """Robots that rest at their chargers take jobs again once their batteries hold enough."""
     battery = battery_of(numbers.battery[e])
@@ -363,15 +484,23 @@ def rest(e: int, robots: Robots, numbers: Numbers) -> None:
         end_rest(robots.skill[e, robot], robots.energy[e, robot] / battery.capacity, battery)
 
 
-@njit(cache=True)
+@kernel
 def obey(pose: np.ndarray, turning: float, v: float, w: float, numbers: MotionNumbers) -> float:
     """Move a body [4] for one motion step as its drive follows a command (m/s, rad/s); gives its new yaw rate.
 
     Speeds approach the command with a lag of first order and a limit of acceleration; the way is that of the mean
     speed. What truck these numbers stand for is in config/warehouse.yaml, section fitted.
     """
-    speed = _follow(pose[3], v, numbers.drive_lag, numbers.drive_acceleration, numbers.step)
-    rate = _follow(turning, w, numbers.turn_lag, numbers.turn_acceleration, numbers.step)
+    drive_share, turn_share = _shares(numbers)
+    return _follow_command(pose, turning, v, w, numbers, drive_share, turn_share)
+
+
+@kernel
+def _follow_command(
+    pose: np.ndarray, turning: float, v: float, w: float, numbers: MotionNumbers, drive_share: float, turn_share: float
+) -> float:
+    speed = _follow(pose[3], v, drive_share, numbers.drive_acceleration, numbers.step)
+    rate = _follow(turning, w, turn_share, numbers.turn_acceleration, numbers.step)
     ahead, turn = 0.5 * (pose[3] + speed) * numbers.step, 0.5 * (turning + rate) * numbers.step
     pose[0] += ahead * math.cos(pose[2] + 0.5 * turn)
     pose[1] += ahead * math.sin(pose[2] + 0.5 * turn)
@@ -380,20 +509,35 @@ def obey(pose: np.ndarray, turning: float, v: float, w: float, numbers: MotionNu
     return rate
 
 
-@njit(cache=True)
-def _follow(value: float, wanted: float, lag: float, most: float, step: float) -> float:
-    change = wanted - value
-    if lag > 0.0:
-        change *= 1.0 - math.exp(-step / lag)
+@kernel
+def _shares(numbers: MotionNumbers) -> tuple[float, float]:
+    """The shares of a wanted change of speed, and of yaw rate, that one motion step brings by the drives' lag."""
+    drive = 1.0 - math.exp(-numbers.step / numbers.drive_lag) if numbers.drive_lag > 0.0 else 1.0
+    turn = 1.0 - math.exp(-numbers.step / numbers.turn_lag) if numbers.turn_lag > 0.0 else 1.0
+    return drive, turn
+
+
+@kernel
+def _follow(value: float, wanted: float, share: float, most: float, step: float) -> float:
+    change = (wanted - value) * share
     return value + max(-most * step, min(most * step, change))
 
 
-@njit(cache=True)
-def _count_contacts(s: State, e: int, robots: Robots) -> None:
+@kernel
+def count_contacts(s: State, e: int, robots: Robots, moved: np.ndarray) -> None:
+    """Count contacts and near misses that began in a motion step, `moved` [R] telling who may stand elsewhere now."""
     for robot in range(robots.pose.shape[1]):
-        gap = 9.0
         if math.isnan(robots.pose[e, robot, 0]):
             continue
+        x, y = robots.pose[e, robot, 0], robots.pose[e, robot, 1]
+        may_differ = robots.near[e, robot] or robots.touching[e, robot]
+        for other in range(robots.pose.shape[1]):
+            if other != robot and (moved[robot] or moved[other]):
+                across, along = robots.pose[e, other, 0] - x, robots.pose[e, other, 1] - y
+                may_differ = may_differ or across * across + along * along < MEETING * MEETING
+        if not may_differ:
+            continue
+        gap = 9.0
         for other in range(robots.pose.shape[1]):
             if other != robot and not math.isnan(robots.pose[e, other, 0]):
                 gap = min(gap, outline_gap(robots.pose[e, robot], robots.pose[e, other]))
@@ -405,19 +549,21 @@ def _count_contacts(s: State, e: int, robots: Robots) -> None:
         robots.near[e, robot] = gap < NEAR
 
 
-@njit(cache=True)
+@kernel
 def outline_gap(pose: np.ndarray, other: np.ndarray) -> float:
     """Metres from one robot's body to the nearest outline point of another; 0 inside."""
     best = 9.0
     if abs(pose[0] - other[0]) > 4.0 or abs(pose[1] - other[1]) > 4.0:
         return best
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    other_c, other_s = math.cos(other[2]), math.sin(other[2])
     for point in range(OUTLINE_POINTS):
-        x, y = outline(other, point, 0.0)
-        best = min(best, gap_to_body(x - pose[0], y - pose[1], pose[2]))
+        x, y = outline_point(other[0], other[1], other_c, other_s, point, 0.0)
+        best = min(best, gap_seen(x - pose[0], y - pose[1], c, s))
     return best
 
 
-@njit(cache=True)
+@allocating
 def observe_world(
     s: State,
     e: int,
@@ -429,11 +575,25 @@ def observe_world(
     numbers: Numbers,
 ) -> None:
     """Write what every agent of world e senses now; a dead robot senses nothing and has no choice."""
+    notes = make_notes(0, robots.pose.shape[1], s.job_type.shape[1])
+    _observe(s, e, robots, forklifts, inventories, qualities, tables, numbers, notes)
+
+
+@kernel
+def _observe(
+    s: State,
+    e: int,
+    robots: Robots,
+    forklifts: Board,
+    inventories: Board,
+    qualities: Board,
+    tables: Tables,
+    numbers: Numbers,
+    notes: Notes,
+) -> None:
     rules, motion, battery = rules_of(numbers.rules[e]), motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
-    slots = s.job_type.shape[1]
-    jobs, opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
+    jobs, opened, sectors = notes.jobs, notes.opened, notes.sectors
     count = open_jobs(s, e, tables, jobs, opened)
-    sectors = np.zeros(SECTORS)
     for robot in range(robots.pose.shape[1]):
         if not robots.alive[e, robot]:
             _clear(forklifts, e, robot)
@@ -463,8 +623,8 @@ def observe_world(
             motion,
             battery,
         )
-    stock, on_order, demand, slack = np.zeros(SKUS), np.zeros(SKUS), np.zeros(SKUS), np.zeros(SKUS)
-    totals, lines, line_facts = np.zeros(4), np.zeros((LINE_FACTS, 3), np.int32), np.zeros((LINE_FACTS, 3))
+    stock, on_order, demand, slack = notes.stock[0], notes.stock[1], notes.stock[2], notes.stock[3]
+    totals, lines, line_facts = notes.totals, notes.lines, notes.line_facts
     for zone in range(inventories.vector.shape[1]):
         told = stock_facts(s, e, zone, tables, rules, stock, on_order, demand, slack, totals, lines, line_facts)
         observe_inventory(
@@ -479,11 +639,11 @@ def observe_world(
             slack,
             s.recent[e],
             totals,
-            on_order.sum() < rules.max_pipeline,
+            pipeline(s, e, zone, -1) < rules.max_pipeline,
             lines[:told],
             line_facts[:told],
         )
-    queue, facts, history = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4)), np.zeros(SUPPLIERS)
+    queue, facts, history = notes.queue, notes.queue_facts, notes.history
     for station in range(qualities.vector.shape[1]):
         busy, arriving, staffed = queue_facts(s, e, station, tables, rules, queue, facts, history)
         observe_quality(
@@ -501,7 +661,7 @@ def observe_world(
         )
 
 
-@njit(cache=True)
+@kernel
 def _clear(board: Board, e: int, robot: int) -> None:
     board.vector[e, robot] = 0.0
     board.candidates[e, robot] = 0.0
@@ -511,7 +671,7 @@ def _clear(board: Board, e: int, robot: int) -> None:
     board.subject[e, robot] = 0
 
 
-@njit(cache=True)
+@kernel
 def _blur(sectors: np.ndarray, robots: Robots, e: int, robot: int, now: float, deviation: float) -> None:
     """Laser noise (m) on the nearest return of each sector [SECTORS]."""
     if deviation <= 0.0:

@@ -13,17 +13,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers
-from sim.warehouse.skill import RESTING, can_take_job, wrap
+from sim.warehouse.skill import RESTING, can_take_job, is_turned
 
 GRAVITY = 9.81  # m/s^2
 HOUR = 3600.0  # s; energy is kept in Wh
 NEAR, STRAIGHT, STILL = 0.15, 0.2, 0.05  # m, rad, m/s: how exactly a truck must stand for its charger to reach it
 
 
-@njit(cache=True)
+@kernel
 def power(
     was: float, speed: float, turn: float, lift: float, is_loaded: bool, step: float, numbers: BatteryNumbers
 ) -> float:
@@ -46,17 +46,18 @@ def power(
     return numbers.idle_power + drive / numbers.drive_efficiency + raised / numbers.lift_efficiency
 
 
-@njit(cache=True)
+@kernel
 def is_docked(pose: np.ndarray, x: float, y: float, yaw: float, dock_reach: float) -> bool:
     """The truck (x, y, yaw, speed in map) stands so in the parking place at x, y, yaw that the charger reaches it."""
-    if abs(pose[3]) > STILL:
+    reach = dock_reach + 2.0 * NEAR
+    if abs(pose[3]) > STILL or abs(x - pose[0]) > reach or abs(y - pose[1]) > reach:
         return False
     dx = x - dock_reach * math.cos(yaw) - pose[0]
     dy = y - dock_reach * math.sin(yaw) - pose[1]
-    return math.hypot(dx, dy) < NEAR and abs(wrap(yaw - pose[2])) < STRAIGHT
+    return math.hypot(dx, dy) < NEAR and not is_turned(yaw - pose[2], STRAIGHT)
 
 
-@njit(cache=True)
+@kernel
 def spend(
     energy: float, watts: float, charges: bool, step: float, numbers: BatteryNumbers
 ) -> tuple[float, float, bool]:
@@ -80,20 +81,20 @@ def spend(
     return energy - used, used, False
 
 
-@njit(cache=True)
+@kernel
 def may_charge(skill: np.ndarray, share: float, numbers: BatteryNumbers) -> bool:
     """`charge` is a choice: the robot has no job, is not resting already, and its battery is low."""
     return can_take_job(skill) and skill[RESTING] == 0.0 and share < numbers.charge_below
 
 
-@njit(cache=True)
+@kernel
 def end_rest(skill: np.ndarray, share: float, numbers: BatteryNumbers) -> None:
     """A robot that rests takes jobs again as soon as its battery holds enough."""
     if share >= numbers.charge_until:
         skill[RESTING] = 0.0
 
 
-@njit(cache=True)
+@kernel
 def limping(motion: MotionNumbers, factor: float) -> MotionNumbers:
     """The move skill's numbers at `factor` times the speeds."""
     return MotionNumbers(

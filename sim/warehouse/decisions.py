@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.jobs import grant
 from sim.warehouse.kpis import CLAIM_CONFLICTS
 from sim.warehouse.quality import inspect, judge
@@ -19,7 +19,7 @@ from sim.warehouse.stock import find_pallet
 NONE, CLAIM, YIELD, REROUTE, RELEASE, REORDER, INSPECT, PASS, REJECT_PALLET, CHARGE = range(10)
 
 
-@njit(cache=True)
+@kernel
 def apply_decisions(
     s: State,
     e: int,
@@ -57,7 +57,7 @@ def apply_decisions(
             judge(s, e, member[agent], subject[agent], False, tables, rules)
 
 
-@njit(cache=True)
+@kernel
 def _is_nearest(verb: np.ndarray, subject: np.ndarray, pick_distance: np.ndarray, agent: int) -> bool:
     for other in range(len(verb)):
         if other != agent and verb[other] == CLAIM and subject[other] == subject[agent]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sim.warehouse.calendar import is_staffed, until_cutoff
+from sim.warehouse.compiled import kernel
 from sim.warehouse.jobs import suggest_target
 from sim.warehouse.observe import NO_SLACK, QUEUE
-from sim.warehouse.replenishment import pipeline
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import SUPPLIERS, Rules
 from sim.warehouse.state import (
@@ -29,7 +28,7 @@ from sim.warehouse.stock import best_pallet, is_free_stock
 LINE_FACTS = 16  # most urgent order lines told to an inventory agent
 
 
-@njit(cache=True)
+@kernel
 def open_jobs(s: State, e: int, tables: Tables, jobs: np.ndarray, opened: np.ndarray) -> int:
     """All jobs that could be granted now, oldest pallet slot first.
 
@@ -56,7 +55,7 @@ def open_jobs(s: State, e: int, tables: Tables, jobs: np.ndarray, opened: np.nda
     return count
 
 
-@njit(cache=True)
+@kernel
 def stock_facts(
     s: State,
     e: int,
@@ -98,43 +97,63 @@ def stock_facts(
         family = s.line_sku[e, line]
         demand[family] += 1
         slack[family] = min(slack[family], s.order_due[e, line // LINES] - s.time[e])
-    for family in range(len(stock)):
-        on_order[family] = pipeline(s, e, zone, family)
+    on_order[:] = 0.0
+    for reorder in range(s.reorder_sku.shape[1]):
+        if s.reorder_sku[e, reorder] >= 0 and s.reorder_agent[e, reorder] == zone:
+            on_order[s.reorder_sku[e, reorder]] += 1
     totals[0] = free / max(slots, 1)
-    totals[1] = demand.sum()
+    totals[1] = 0.0
+    for family in range(len(demand)):
+        totals[1] += demand[family]
     totals[2] = released
     totals[3] = until_cutoff(s, e)
-    return _urgent_lines(s, e, zone, tables, lines, line_facts)
+    return _urgent_lines(s, e, zone, tables, stock, lines, line_facts)
 
 
-@njit(cache=True)
-def _urgent_lines(s: State, e: int, zone: int, tables: Tables, lines: np.ndarray, line_facts: np.ndarray) -> int:
-    taken = np.zeros(s.line_state.shape[1], np.bool_)
-    count = 0
-    while count < len(lines):
-        best, due = -1, np.inf
-        for line in range(s.line_state.shape[1]):
-            if s.line_state[e, line] == OPEN_LINE and not taken[line] and s.order_due[e, line // LINES] < due:
-                best, due = line, s.order_due[e, line // LINES]
-        if best < 0:
-            break
-        taken[best] = True
+@kernel
+def _urgent_lines(
+    s: State, e: int, zone: int, tables: Tables, has_any: np.ndarray, lines: np.ndarray, line_facts: np.ndarray
+) -> int:
+    """The most urgent open lines; `has_any` tells the zone's free pallets of each family [SKUS]."""
+    count = _by_due_time(s, e, lines, line_facts)
+    for row in range(count):
+        best, due = lines[row, 0], line_facts[row, 0]
         order = best // LINES
         left = 0
         for line in range(order * LINES, (order + 1) * LINES):
             if s.line_state[e, line] == OPEN_LINE or s.line_state[e, line] == RELEASED:
                 left += 1
-        lines[count, 0] = best
-        lines[count, 1] = s.line_sku[e, best]
-        lines[count, 2] = left
-        line_facts[count, 0] = due - s.time[e]
-        line_facts[count, 1] = s.time[e] - s.order_arrival[e, order]
-        line_facts[count, 2] = _dock_distance(s, e, zone, best, tables)
-        count += 1
+        lines[row, 1] = s.line_sku[e, best]
+        lines[row, 2] = left
+        line_facts[row, 0] = due - s.time[e]
+        line_facts[row, 1] = s.time[e] - s.order_arrival[e, order]
+        line_facts[row, 2] = _dock_distance(s, e, zone, best, tables) if has_any[lines[row, 1]] > 0.0 else -1.0
     return count
 
 
-@njit(cache=True)
+@kernel
+def _by_due_time(s: State, e: int, lines: np.ndarray, line_facts: np.ndarray) -> int:
+    """The most urgent open lines in column 0 of `lines`, their due times (s) in column 0 of `line_facts`; how many.
+
+    Of lines due at once the first comes first.
+    """
+    count = 0
+    for line in range(s.line_state.shape[1]):
+        if s.line_state[e, line] != OPEN_LINE:
+            continue
+        due = s.order_due[e, line // LINES]
+        if not due < np.inf or (count == len(lines) and due >= line_facts[count - 1, 0]):
+            continue
+        row = min(count, len(lines) - 1)
+        while row > 0 and line_facts[row - 1, 0] > due:
+            lines[row, 0], line_facts[row, 0] = lines[row - 1, 0], line_facts[row - 1, 0]
+            row -= 1
+        lines[row, 0], line_facts[row, 0] = line, due
+        count = min(count + 1, len(lines))
+    return count
+
+
+@kernel
 def _dock_distance(s: State, e: int, zone: int, line: int, tables: Tables) -> float:
     """Metres from the zone's best pallet to the dock of the line's order; -1 if the zone has no free pallet of it."""
     slot = best_pallet(s, e, zone, line, tables)
@@ -149,7 +168,7 @@ def _dock_distance(s: State, e: int, zone: int, line: int, tables: Tables) -> fl
     return best if best < np.inf else -1.0
 
 
-@njit(cache=True)
+@kernel
 def queue_facts(
     s: State,
     e: int,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.kpis import (
     DEFECTS_SHIPPED,
     LINES_SHIPPED,
@@ -35,7 +35,7 @@ from sim.warehouse.state import (
 from sim.warehouse.stock import free_stock, waiting_line
 
 
-@njit(cache=True)
+@kernel
 def open_job(s: State, e: int, slot: int, kind: int) -> None:
     """Offer a job about a pallet."""
     s.job_type[e, slot] = kind
@@ -47,7 +47,7 @@ def open_job(s: State, e: int, slot: int, kind: int) -> None:
     s.job_opened[e, slot] = s.time[e]
 
 
-@njit(cache=True)
+@kernel
 def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
     """Where the pallet's job would go if it were granted now; -1 if there is no free place.
 
@@ -74,7 +74,7 @@ def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
     return best
 
 
-@njit(cache=True)
+@kernel
 def grant(s: State, e: int, slot: int, robot: int, tables: Tables) -> bool:
     """Give the pallet's open job to a robot and reserve its target; False if it can't be done now."""
     if s.job_type[e, slot] == NO_JOB or s.job_phase[e, slot] != OPEN_JOB:
@@ -93,7 +93,7 @@ def grant(s: State, e: int, slot: int, robot: int, tables: Tables) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def reopen(s: State, e: int, slot: int) -> None:
     """Offer a granted, not yet picked job again, because its robot is lost."""
     if s.job_phase[e, slot] == GRANTED:
@@ -103,7 +103,7 @@ def reopen(s: State, e: int, slot: int) -> None:
         s.job_target[e, slot] = -1
 
 
-@njit(cache=True)
+@kernel
 def picked(s: State, e: int, slot: int) -> None:
     """The robot has lifted the pallet. Saying it twice changes nothing."""
     if s.job_phase[e, slot] == GRANTED:
@@ -112,7 +112,7 @@ def picked(s: State, e: int, slot: int) -> None:
         s.pallet_place[e, slot] = -1
 
 
-@njit(cache=True)
+@kernel
 def dropped(s: State, e: int, slot: int, tables: Tables) -> None:
     """The robot has set the pallet down at its target; the job ends. Saying it twice changes nothing."""
     if s.job_phase[e, slot] != CARRYING:
@@ -134,7 +134,7 @@ def dropped(s: State, e: int, slot: int, tables: Tables) -> None:
         s.kpi[e, PALLETS_STORED] += 1
 
 
-@njit(cache=True)
+@kernel
 def _ship(s: State, e: int, slot: int) -> None:
     line = s.pallet_line[e, slot]
     order = line // LINES

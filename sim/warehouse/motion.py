@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import inlined, kernel
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.skill import (
@@ -40,6 +40,7 @@ from sim.warehouse.skill import (
     TRAVELLED,
     docking_place,
     goal_node,
+    is_turned,
     wrap,
 )
 from sim.warehouse.traffic import Fleet, back_off, give_way, in_turn, in_way, must_wait, note_blocker, resolve
@@ -50,10 +51,11 @@ ALIGNED = 0.02  # rad
 CENTRED = 0.015  # m
 LEAVE_LOOKAHEAD = 0.4  # m of free way wanted behind while backing out; before that, the whole way out
 HARDLY_MOVED = 0.1  # m
+SHARP = 0.6  # rad; a node where the route turns by more is taken slowly
 STOP_SHORT = 0.3  # m of free way wanted beyond a node the robot stops at
 
 
-@njit(cache=True)
+@inlined
 def move(
     skill: np.ndarray,
     pose: np.ndarray,
@@ -100,7 +102,7 @@ def move(
     return speed, yaw_rate, fork
 
 
-@njit(cache=True)
+@inlined
 def _drive(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -145,24 +147,24 @@ def _drive(
     if blocker >= 0:
         resolve(skill, pose, now, fleet, tables, numbers)
         return 0.0, _turn(error, numbers) if in_turn(pose, error, fleet) < 0 else 0.0
-    next_turn = _turn_after(skill, node, wanted, goal, tables)
-    end = gap if (will_stop or next_turn > 0.6) else gap + 1.0
-    brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(end - 0.05, 0.0)) + 0.05
+    brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(gap - 0.05, 0.0)) + 0.05
+    if brake < numbers.cruise_speed and not will_stop and not _turns_at(skill, node, wanted, goal, tables):
+        brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(gap + 1.0 - 0.05, 0.0)) + 0.05
     speed = min(numbers.cruise_speed, brake, math.sqrt(numbers.acceleration * max(free - 0.2, 0.0)) + 0.05)
     return speed * math.cos(error), _turn(error, numbers)
 
 
-@njit(cache=True)
-def _turn_after(skill: np.ndarray, node: int, heading: float, goal: int, tables: Tables) -> float:
-    """Angle (rad) the route turns by at `node`."""
+@kernel
+def _turns_at(skill: np.ndarray, node: int, heading: float, goal: int, tables: Tables) -> bool:
+    """Whether the route turns at `node` so much that it must be taken slowly."""
     following = tables.next_node[node, goal if skill[DETOUR] < 0 else int(skill[DETOUR])]
     if following == node:
-        return math.pi
+        return True
     onward = math.atan2(tables.node_y[following] - tables.node_y[node], tables.node_x[following] - tables.node_x[node])
-    return abs(wrap(onward - heading))
+    return is_turned(onward - heading, SHARP)
 
 
-@njit(cache=True)
+@inlined
 def _align(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -183,7 +185,7 @@ def _align(
     return 0.0, _turn(error, numbers)
 
 
-@njit(cache=True)
+@inlined
 def _enter(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -205,7 +207,7 @@ def _enter(
     return speed, max(-0.4, min(0.4, 2.0 * wrap(heading - pose[2])))
 
 
-@njit(cache=True)
+@inlined
 def _leave(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -235,6 +237,6 @@ def _leave(
     return -min(numbers.dock_speed, 0.05 + 0.8 * left), max(-0.4, min(0.4, 2.0 * wrap(yaw - pose[2])))
 
 
-@njit(cache=True)
+@kernel
 def _turn(error: float, numbers: MotionNumbers) -> float:
     return max(-numbers.yaw_rate, min(numbers.yaw_rate, 2.5 * error))

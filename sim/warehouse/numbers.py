@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers, Rules
 
 
@@ -25,13 +25,13 @@ def make_numbers(worlds: int, rules: Rules, motion: MotionNumbers, battery: Batt
     return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds))
 
 
-@njit(cache=True)
+@kernel
 def rules_of(row: np.ndarray) -> Rules:
     """A row as `Rules`."""
     return Rules(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8])
 
 
-@njit(cache=True)
+@kernel
 def motion_of(row: np.ndarray) -> MotionNumbers:
     """A row as `MotionNumbers`."""
     r = row
@@ -40,7 +40,7 @@ def motion_of(row: np.ndarray) -> MotionNumbers:
     )
 
 
-@njit(cache=True)
+@kernel
 def battery_of(row: np.ndarray) -> BatteryNumbers:
     """A row as `BatteryNumbers`."""
     r = row

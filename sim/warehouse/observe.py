@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from sim.warehouse.battery import may_charge
+from sim.warehouse.compiled import kernel
 from sim.warehouse.decisions import (
     CHARGE,
     CLAIM,
@@ -30,22 +30,23 @@ from sim.warehouse.settings import SKUS, SUPPLIERS, BatteryNumbers, MotionNumber
 from sim.warehouse.skill import (
     BLOCKED,
     BLOCKER,
+    NODE,
     RESTING,
     TO_DROP,
     TO_PICK,
     can_take_job,
     goal_distance,
     is_blocked,
-    route_distance,
     wrap,
 )
 from sim.warehouse.state import UNDECIDED
-from sim.warehouse.traffic import OUTLINE_POINTS, outline
+from sim.warehouse.traffic import BODY_REACH, OUTLINE_POINTS, outline_point
 
 JOB_CHOICES = 12  # open jobs a forklift can point at: the nearest
 LINE_CHOICES = 8  # order lines an inventory agent can point at: the most urgent releasable
 QUEUE = 3  # places of one inspection station
 SECTORS = 8  # of the laser, each 45 degrees
+TAN_MIDDLE = math.tan(math.pi / 8)  # of half a sector
 LASER_RANGE = 8.0  # m
 NEIGHBOURS = 3
 NO_SLACK = 600.0  # s, slack of a family nobody waits for
@@ -55,7 +56,7 @@ INVENTORY_CHOICES = 1 + LINE_CHOICES + SKUS
 QUALITY_CHOICES = 1 + 3 * QUEUE
 
 
-@njit(cache=True)
+@kernel
 def observe_forklift(
     vector: np.ndarray,
     candidates: np.ndarray,
@@ -111,7 +112,8 @@ def observe_forklift(
     if blocker >= 0:
         dx, dy = others[blocker, 0] - pose[0], others[blocker, 1] - pose[1]
         vector[8], vector[9] = c * dx + s * dy, -s * dx + c * dy
-    vector[10 : 10 + SECTORS] = sectors
+    for sector in range(SECTORS):
+        vector[10 + sector] = sectors[sector]
     _write_neighbours(vector[18:36], pose, others, me)
     if load_sku >= 0:
         vector[36 + load_sku] = 1.0
@@ -134,21 +136,22 @@ def observe_forklift(
     mask[choice] = may_charge(skill, share, battery)
 
 
-@njit(cache=True)
+@kernel
 def _write_neighbours(out: np.ndarray, pose: np.ndarray, others: np.ndarray, me: int) -> None:
     c, s = math.cos(pose[2]), math.sin(pose[2])
-    taken = np.zeros(len(others), np.bool_)
+    last, within = -1, -1.0  # the neighbour written before, and its distance (m)
     for place in range(NEIGHBOURS):
         best, reach = -1, np.inf
         for other in range(len(others)):
-            if other == me or taken[other] or math.isnan(others[other, 0]):
+            if other == me or math.isnan(others[other, 0]):
                 continue
             distance = math.hypot(others[other, 0] - pose[0], others[other, 1] - pose[1])
-            if distance < reach:
+            is_next = distance > within or (distance == within and other > last)
+            if is_next and distance < reach:
                 best, reach = other, distance
         if best < 0:
             return
-        taken[best] = True
+        last, within = best, reach
         dx, dy = others[best, 0] - pose[0], others[best, 1] - pose[1]
         turn = others[best, 2] - pose[2]
         o = place * 6
@@ -157,7 +160,7 @@ def _write_neighbours(out: np.ndarray, pose: np.ndarray, others: np.ndarray, me:
         out[o + 4], out[o + 5] = others[best, 3], 1.0
 
 
-@njit(cache=True)
+@kernel
 def _write_jobs(
     candidates: np.ndarray,
     mask: np.ndarray,
@@ -174,18 +177,22 @@ def _write_jobs(
 ) -> None:
     """The nearest open jobs, nearest first."""
     c, s = math.cos(pose[2]), math.sin(pose[2])
-    distance = np.empty(len(jobs))
-    for job in range(len(jobs)):
-        distance[job] = route_distance(skill, pose, tables.place_node[jobs[job, 3]], tables)
+    node = int(skill[NODE])
+    to_node = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
+    last, within = -1, -1.0  # the job written before, and its distance (m)
     for choice in range(1, 1 + min(JOB_CHOICES, len(jobs))):
-        job = int(np.argmin(distance))
-        reach = distance[job]
-        distance[job] = np.inf
+        job, reach = -1, np.inf
+        for other in range(len(jobs)):
+            away = to_node + tables.distance[node, tables.place_node[jobs[other, 3]]]
+            if away < reach and (away > within or (away == within and other > last)):
+                job, reach = other, away
+        last, within = job, reach
         origin, target = jobs[job, 3], jobs[job, 4]
         x, y = tables.place_x[origin], tables.place_y[origin]
         rival = 40.0
         for other in range(len(others)):
-            if other != me and not math.isnan(others[other, 0]):
+            across, along = others[other, 0] - x, others[other, 1] - y  # NaN for one nobody has heard of
+            if other != me and across * across + along * along <= rival * rival * 1.000001:
                 rival = min(rival, math.hypot(others[other, 0] - x, others[other, 1] - y))
         row = candidates[choice]
         row[1] = 1.0
@@ -202,7 +209,7 @@ def _write_jobs(
         subject[choice] = jobs[job, 0]
 
 
-@njit(cache=True)
+@kernel
 def observe_inventory(
     vector: np.ndarray,
     candidates: np.ndarray,
@@ -233,9 +240,15 @@ def observe_inventory(
     mask[:] = False
     verb[:] = NONE
     subject[:] = 0
-    vector[0:12], vector[12:24], vector[24:36] = stock, pipeline, demand
-    vector[36:48], vector[48:60] = slack, recent
-    vector[60:64] = totals
+    for family in range(SKUS):
+        vector[family], vector[SKUS + family], vector[2 * SKUS + family] = (
+            stock[family],
+            pipeline[family],
+            demand[family],
+        )
+        vector[3 * SKUS + family], vector[4 * SKUS + family] = slack[family], recent[family]
+    for total in range(4):
+        vector[5 * SKUS + total] = totals[total]
     mask[0] = True
     candidates[0, 0] = 1.0
     choice = 1
@@ -268,7 +281,7 @@ def observe_inventory(
         subject[choice] = family
 
 
-@njit(cache=True)
+@kernel
 def observe_quality(
     vector: np.ndarray,
     candidates: np.ndarray,
@@ -299,7 +312,8 @@ def observe_quality(
     verb[:] = NONE
     subject[:] = 0
     vector[3], vector[4] = busy, arriving
-    vector[5 : 5 + SUPPLIERS] = supplier_history
+    for supplier in range(SUPPLIERS):
+        vector[5 + supplier] = supplier_history[supplier]
     vector[5 + SUPPLIERS] = 1.0 if is_staffed else 0.0
     mask[0] = True
     candidates[0, 0] = 1.0
@@ -328,7 +342,7 @@ def observe_quality(
             subject[choice] = serial
 
 
-@njit(cache=True)
+@kernel
 def sectors_of_scan(ranges: np.ndarray, first_angle: float, step: float, out: np.ndarray) -> None:
     """Nearest return of a laser scan [rays] in each of 8 sectors (m); non-finite returns count as free."""
     out[:] = LASER_RANGE
@@ -338,31 +352,80 @@ def sectors_of_scan(ranges: np.ndarray, first_angle: float, step: float, out: np
             out[sector] = min(out[sector], ranges[ray])
 
 
-@njit(cache=True)
+@kernel
 def sectors_of_map(pose: np.ndarray, others: np.ndarray, me: int, tables: Tables, out: np.ndarray) -> None:
     """What the laser would tell on the floor plan: three rays a sector by sphere tracing, and robots' outlines."""
     out[:] = LASER_RANGE
-    rows, columns = tables.clearance.shape
-    for ray in range(3 * SECTORS):
-        angle = pose[2] + (ray - 1) * (math.pi / 4) / 3
-        c, s = math.cos(angle), math.sin(angle)
-        reach = 0.0
-        for _ in range(24):
-            column = int((pose[0] + reach * c - tables.grid_origin[0]) / tables.cell)
-            row = int((pose[1] + reach * s - tables.grid_origin[1]) / tables.cell)
-            if row < 0 or column < 0 or row >= rows or column >= columns:
-                break
-            free = tables.clearance[row, column]
-            if free < tables.cell or reach >= LASER_RANGE:
-                break
-            reach += free
-        out[ray // 3] = min(out[ray // 3], reach)
+    _see_robots(pose, others, me, out)
+    for sector in range(SECTORS):
+        out[sector] = min(out[sector], _nearest_of_three(pose, sector, out[sector], tables))
+
+
+@kernel
+def _nearest_of_three(pose: np.ndarray, sector: int, seen: float, tables: Tables) -> float:
+    """The nearest return (m) of a sector's three rays, or any length from `seen` on where none is nearer.
+
+    The rays are followed side by side: one step waits for the clearance at its start, three waits overlap.
+    """
+    angle = pose[2] + (3 * sector - 1) * (math.pi / 4) / 3
+    c_0, s_0 = math.cos(angle), math.sin(angle)
+    angle = pose[2] + (3 * sector) * (math.pi / 4) / 3
+    c_1, s_1 = math.cos(angle), math.sin(angle)
+    angle = pose[2] + (3 * sector + 1) * (math.pi / 4) / 3
+    c_2, s_2 = math.cos(angle), math.sin(angle)
+    reach_0 = reach_1 = reach_2 = 0.0
+    for _ in range(24):
+        free_0 = _clearance(pose[0] + reach_0 * c_0, pose[1] + reach_0 * s_0, tables)
+        free_1 = _clearance(pose[0] + reach_1 * c_1, pose[1] + reach_1 * s_1, tables)
+        free_2 = _clearance(pose[0] + reach_2 * c_2, pose[1] + reach_2 * s_2, tables)
+        goes_0 = free_0 >= tables.cell and reach_0 < seen
+        goes_1 = free_1 >= tables.cell and reach_1 < seen
+        goes_2 = free_2 >= tables.cell and reach_2 < seen
+        if not (goes_0 or goes_1 or goes_2):
+            break
+        reach_0 = reach_0 + free_0 if goes_0 else reach_0
+        reach_1 = reach_1 + free_1 if goes_1 else reach_1
+        reach_2 = reach_2 + free_2 if goes_2 else reach_2
+    return min(reach_0, reach_1, reach_2)
+
+
+@kernel
+def _clearance(x: float, y: float, tables: Tables) -> float:
+    """Metres from a point to the nearest box or wall; -1 off the floor."""
+    column, row = int((x - tables.grid_origin[0]) / tables.cell), int((y - tables.grid_origin[1]) / tables.cell)
+    if row < 0 or column < 0 or row >= tables.clearance.shape[0] or column >= tables.clearance.shape[1]:
+        return -1.0
+    return float(tables.clearance[row, column])
+
+
+@kernel
+def _see_robots(pose: np.ndarray, others: np.ndarray, me: int, out: np.ndarray) -> None:
+    """Returns of the outlines of all robots in reach."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    reach = LASER_RANGE + BODY_REACH
     for other in range(len(others)):
-        if other == me or math.isnan(others[other, 0]):
+        at = others[other]
+        if other == me or math.isnan(at[0]) or (at[0] - pose[0]) ** 2 + (at[1] - pose[1]) ** 2 > reach * reach:
             continue
+        at_c, at_s = math.cos(at[2]), math.sin(at[2])
         for point in range(OUTLINE_POINTS):
-            x, y = outline(others[other], point, 0.0)
-            distance = math.hypot(x - pose[0], y - pose[1])
-            bearing = wrap(math.atan2(y - pose[1], x - pose[0]) - pose[2])
-            sector = int(round(bearing / (math.pi / 4))) % SECTORS
-            out[sector] = min(out[sector], distance)
+            x, y = outline_point(at[0], at[1], at_c, at_s, point, 0.0)
+            x, y = x - pose[0], y - pose[1]
+            sector = _sector_of(x * c + y * s, y * c - x * s)
+            if sector < 0:
+                sector = int(round(wrap(math.atan2(y, x) - pose[2]) / (math.pi / 4))) % SECTORS
+            if x * x + y * y <= out[sector] * out[sector] * 1.000001:
+                out[sector] = min(out[sector], math.hypot(x, y))
+
+
+@kernel
+def _sector_of(ahead: float, left: float) -> int:
+    """The sector a point lies in, seen from the robot; -1 if it is too near a border to tell without its bearing."""
+    x, y = abs(ahead), abs(left)
+    if y < x * TAN_MIDDLE * 0.999999:
+        return 0 if ahead > 0.0 else 4
+    if x < y * TAN_MIDDLE * 0.999999:
+        return 2 if left > 0.0 else 6
+    if y > x * TAN_MIDDLE * 1.000001 and x > y * TAN_MIDDLE * 1.000001:
+        return (1 if left > 0.0 else 7) if ahead > 0.0 else (3 if left > 0.0 else 5)
+    return -1

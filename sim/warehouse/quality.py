@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from sim.warehouse.calendar import is_staffed
+from sim.warehouse.compiled import kernel
 from sim.warehouse.jobs import open_job
 from sim.warehouse.kpis import FALSE_REJECTS, INSPECTIONS
 from sim.warehouse.routes import Tables
@@ -13,7 +12,7 @@ from sim.warehouse.state import INSPECTION, PASSED, REJECT, REJECTED, STORE, UND
 from sim.warehouse.stock import find_pallet
 
 
-@njit(cache=True)
+@kernel
 def inspect(s: State, e: int, station: int, serial: int, tables: Tables, rules: Rules) -> None:
     """A station starts to inspect a pallet of its queue; not while another inspection runs, nor during a handover."""
     slot = _queued(s, e, station, serial, tables)
@@ -22,7 +21,7 @@ def inspect(s: State, e: int, station: int, serial: int, tables: Tables, rules: 
         s.station_until[e, station] = s.time[e] + rules.inspection_time
 
 
-@njit(cache=True)
+@kernel
 def judge(s: State, e: int, station: int, serial: int, is_good: bool, tables: Tables, rules: Rules) -> None:
     """A station passes or rejects a pallet of its queue, and its next job opens; not during a handover."""
     slot = _queued(s, e, station, serial, tables)
@@ -41,7 +40,7 @@ def judge(s: State, e: int, station: int, serial: int, is_good: bool, tables: Ta
     open_job(s, e, slot, REJECT)
 
 
-@njit(cache=True)
+@kernel
 def _queued(s: State, e: int, station: int, serial: int, tables: Tables) -> int:
     """Slot of an undecided pallet that stands at the station, -1 if there is none with that serial number."""
     slot = find_pallet(s, e, serial)
@@ -53,7 +52,7 @@ def _queued(s: State, e: int, station: int, serial: int, tables: Tables) -> int:
     return slot
 
 
-@njit(cache=True)
+@kernel
 def read_quality(s: State, e: int, slot: int) -> None:
     """An inspection has ended: one more reading. That takes nobody, so it happens during a handover, too."""
     count = s.pallet_inspections[e, slot]

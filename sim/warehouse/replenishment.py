@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from sim.warehouse.compiled import kernel
 from sim.warehouse.jobs import open_job
 from sim.warehouse.kpis import OVER_ORDERS
 from sim.warehouse.routes import Tables
@@ -11,7 +10,7 @@ from sim.warehouse.settings import Rules
 from sim.warehouse.state import ABSENT, DRAWS, INBOUND, INBOUND_PLACE, OPEN_LINE, PASSED, UNDECIDED, State
 
 
-@njit(cache=True)
+@kernel
 def pipeline(s: State, e: int, agent: int, sku: int) -> int:
     """Pallets on order and not yet here; agent or sku -1 counts all."""
     count = 0
@@ -22,7 +21,7 @@ def pipeline(s: State, e: int, agent: int, sku: int) -> int:
     return count
 
 
-@njit(cache=True)
+@kernel
 def reorder(s: State, e: int, agent: int, sku: int, rules: Rules) -> None:
     """An inventory agent orders one pallet of a family from its supplier."""
     if sku < 0 or sku >= s.recent.shape[1] or pipeline(s, e, agent, -1) >= rules.max_pipeline:
@@ -48,7 +47,7 @@ def reorder(s: State, e: int, agent: int, sku: int, rules: Rules) -> None:
             return
 
 
-@njit(cache=True)
+@kernel
 def reorders_arrive(s: State, e: int, tables: Tables) -> None:
     """Trucks with reorders that are due unload, as long as there is room at the docks."""
     for reorder in range(s.reorder_sku.shape[1]):
@@ -66,7 +65,7 @@ def reorders_arrive(s: State, e: int, tables: Tables) -> None:
         s.reorder_sku[e, reorder] = -1
 
 
-@njit(cache=True)
+@kernel
 def _free_pallet_slot(s: State, e: int) -> int:
     for slot in range(s.pallet_state.shape[1]):
         if s.pallet_state[e, slot] == ABSENT:
@@ -74,7 +73,7 @@ def _free_pallet_slot(s: State, e: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def _new_pallet(s: State, e: int, slot: int, sku: int, place: int) -> None:
     draw = s.draw_next[e] % DRAWS
     s.draw_next[e] += 1

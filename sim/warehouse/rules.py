@@ -7,8 +7,8 @@ for one. They know nothing of robots' motion: a robot's progress comes in as `pi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.jobs import open_job
 from sim.warehouse.kpis import CLAIM_CONFLICTS, LATE_S, LINES_RECEIVED, ORDERS_RECEIVED, STOCK_OUTS
 from sim.warehouse.quality import read_quality
@@ -21,12 +21,14 @@ from sim.warehouse.stock import best_pallet, free_stock
 RECENT_TIME = 600.0  # s, how long demand is remembered; the unit of the contract's field `recent`
 
 
-@njit(cache=True)
+@kernel
 def advance(s: State, e: int, tables: Tables, rules: Rules, now: float) -> None:
     """Bring world e to `now` (s): trucks leave, reorders arrive, inspections end, orders come."""
     elapsed = now - s.time[e]
     s.time[e] = now
-    s.recent[e] *= np.exp(-elapsed / RECENT_TIME)
+    forgotten = np.exp(-elapsed / RECENT_TIME)
+    for sku in range(s.recent.shape[1]):
+        s.recent[e, sku] *= forgotten
     _trucks_leave(s, e, tables, rules)
     reorders_arrive(s, e, tables)
     for station in range(s.station_pallet.shape[1]):
@@ -39,7 +41,7 @@ def advance(s: State, e: int, tables: Tables, rules: Rules, now: float) -> None:
             s.kpi[e, LATE_S] += min(elapsed, now - s.order_due[e, order])
 
 
-@njit(cache=True)
+@kernel
 def _trucks_leave(s: State, e: int, tables: Tables, rules: Rules) -> None:
     for place in range(s.place_pallet.shape[1]):
         pallet = s.place_pallet[e, place]
@@ -54,7 +56,7 @@ def _trucks_leave(s: State, e: int, tables: Tables, rules: Rules) -> None:
             s.pallet_serial[e, pallet] = -1
 
 
-@njit(cache=True)
+@kernel
 def _orders_come(s: State, e: int) -> None:
     while s.stream_next[e] < s.stream_time.shape[1] and s.stream_time[e, s.stream_next[e]] <= s.time[e]:
         order = -1
@@ -82,7 +84,7 @@ def _orders_come(s: State, e: int) -> None:
                     s.kpi[e, STOCK_OUTS] += 1
 
 
-@njit(cache=True)
+@kernel
 def release(s: State, e: int, zone: int, line: int, tables: Tables) -> None:
     """An inventory agent lets the zone's best pallet be picked for an order line."""
     if line < 0 or line >= s.line_state.shape[1] or s.line_state[e, line] != OPEN_LINE:

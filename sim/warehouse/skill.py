@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import allocating, kernel
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 
@@ -40,7 +40,7 @@ MET, MET_X, MET_Y = 17, 18, 19  # robot of the last stand-off, and where it stoo
 SKILL_SIZE = 20
 
 
-@njit(cache=True)
+@allocating
 def new_skill(home: int, pose: np.ndarray, tables: Tables) -> np.ndarray:
     """A robot that stands parked at its home place."""
     skill = np.zeros(SKILL_SIZE)
@@ -51,7 +51,7 @@ def new_skill(home: int, pose: np.ndarray, tables: Tables) -> np.ndarray:
     return skill
 
 
-@njit(cache=True)
+@allocating
 def parked_pose(home: int, tables: Tables, numbers: MotionNumbers) -> np.ndarray:
     """Pose [4] of a robot that stands parked, its forks over its parking place."""
     yaw = tables.place_yaw[home]
@@ -60,7 +60,7 @@ def parked_pose(home: int, tables: Tables, numbers: MotionNumbers) -> np.ndarray
     return np.array([x, y, yaw, 0.0])
 
 
-@njit(cache=True)
+@kernel
 def nearest_node(pose: np.ndarray, tables: Tables) -> int:
     """The route node closest to a pose (x, y, ...)."""
     best, reach = 0, np.inf
@@ -71,7 +71,7 @@ def nearest_node(pose: np.ndarray, tables: Tables) -> int:
     return best
 
 
-@njit(cache=True)
+@kernel
 def start_job(skill: np.ndarray, pick: int, drop: int, is_loaded: bool) -> None:
     """Take up a job; a robot that already carries the pallet goes straight to the drop."""
     skill[PICK_PLACE] = pick
@@ -86,26 +86,26 @@ def start_job(skill: np.ndarray, pick: int, drop: int, is_loaded: bool) -> None:
     skill[RESTING] = 0.0
 
 
-@njit(cache=True)
+@kernel
 def can_take_job(skill: np.ndarray) -> bool:
     """The robot has no job: it idles, goes home or is parked."""
     phase = skill[PHASE]
     return phase == IDLE or (phase >= TO_HOME and phase <= PARKED)
 
 
-@njit(cache=True)
+@kernel
 def has_lifted(skill: np.ndarray) -> bool:
     """The pallet hangs on the forks: reported as CARRYING."""
     return skill[PHASE] >= LEAVE_PICK and skill[PHASE] <= LOWER
 
 
-@njit(cache=True)
+@kernel
 def has_dropped(skill: np.ndarray) -> bool:
     """The pallet stands at its target: reported as DROPPED until the job is taken off the board."""
     return skill[PHASE] == LEAVE_DROP
 
 
-@njit(cache=True)
+@kernel
 def let_go(skill: np.ndarray) -> None:
     """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
     phase, pick = skill[PHASE], skill[PICK_PLACE]
@@ -121,7 +121,7 @@ def let_go(skill: np.ndarray) -> None:
         skill[PHASE], skill[DROP_PLACE] = TO_DROP, pick
 
 
-@njit(cache=True)
+@kernel
 def is_blocked(skill: np.ndarray, numbers: MotionNumbers) -> bool:
     """The robot has stood behind another one for so long that yield and reroute are choices."""
     phase = skill[PHASE]
@@ -129,7 +129,7 @@ def is_blocked(skill: np.ndarray, numbers: MotionNumbers) -> bool:
     return drives and skill[BLOCKED] >= numbers.give_way_after
 
 
-@njit(cache=True)
+@kernel
 def goal_node(skill: np.ndarray, tables: Tables) -> int:
     """The approach point a driving robot heads for; -1 while docking or idle."""
     phase = skill[PHASE]
@@ -142,7 +142,7 @@ def goal_node(skill: np.ndarray, tables: Tables) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def docking_place(skill: np.ndarray) -> int:
     """The place a docking robot enters or leaves."""
     phase = skill[PHASE]
@@ -153,7 +153,7 @@ def docking_place(skill: np.ndarray) -> int:
     return int(skill[HOME])
 
 
-@njit(cache=True)
+@kernel
 def goal_distance(skill: np.ndarray, pose: np.ndarray, tables: Tables) -> float:
     """Metres left to the approach point of the present goal; 0 while docking or idle."""
     goal = goal_node(skill, tables)
@@ -162,14 +162,25 @@ def goal_distance(skill: np.ndarray, pose: np.ndarray, tables: Tables) -> float:
     return route_distance(skill, pose, goal, tables)
 
 
-@njit(cache=True)
+@kernel
 def route_distance(skill: np.ndarray, pose: np.ndarray, goal: int, tables: Tables) -> float:
     """Metres from where the robot is to a node, along the route."""
     node = int(skill[NODE])
     return math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1]) + tables.distance[node, goal]
 
 
-@njit(cache=True)
+@kernel
+def is_turned(angle: float, beyond: float) -> bool:
+    """Whether an angle is farther than `beyond` from 0 (rad, below 3), whole turns apart: abs(wrap(angle)) > beyond."""
+    size = abs(angle)
+    if size < beyond - 1e-3:
+        return False
+    if beyond + 1e-3 < size < 2.0 * math.pi - beyond - 1e-3:
+        return True
+    return abs(wrap(angle)) > beyond
+
+
+@kernel
 def wrap(angle: float) -> float:
     """The same angle in (-pi, pi]."""
     return math.atan2(math.sin(angle), math.cos(angle))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import kernel
 from sim.warehouse.routes import Tables
 from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, SLOT, State
 
 
-@njit(cache=True)
+@kernel
 def is_free_stock(s: State, e: int, slot: int) -> bool:
     """The pallet is good, stands still and is promised to nobody."""
     return s.pallet_state[e, slot] == PASSED and s.job_type[e, slot] == NO_JOB and s.pallet_line[e, slot] < 0
 
 
-@njit(cache=True)
+@kernel
 def free_stock(s: State, e: int, sku: int) -> int:
     """Free pallets of a family in all zones."""
     count = 0
@@ -25,7 +25,7 @@ def free_stock(s: State, e: int, sku: int) -> int:
     return count
 
 
-@njit(cache=True)
+@kernel
 def find_pallet(s: State, e: int, serial: int) -> int:
     """Slot of the pallet with that serial number, -1 if it is gone."""
     for slot in range(s.pallet_serial.shape[1]):
@@ -34,7 +34,7 @@ def find_pallet(s: State, e: int, serial: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def waiting_line(s: State, e: int, sku: int) -> int:
     """The most urgent open line of a family that no pallet is promised to, -1 if none."""
     best, due = -1, np.inf
@@ -44,7 +44,7 @@ def waiting_line(s: State, e: int, sku: int) -> int:
     return best
 
 
-@njit(cache=True)
+@kernel
 def best_pallet(s: State, e: int, zone: int, line: int, tables: Tables) -> int:
     """The zone's free pallet of the line's family with the shortest way to its dock; -1 if the zone has none."""
     best, reach = -1, np.inf

@@ -14,8 +14,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from sim.warehouse.compiled import allocating, kernel
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.skill import (
@@ -32,8 +32,8 @@ from sim.warehouse.skill import (
     NODE,
     WAIT_UNTIL,
     goal_node,
+    is_turned,
     nearest_node,
-    wrap,
 )
 from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR, room, turn_to
 
@@ -41,6 +41,7 @@ TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, far
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
 OUTLINE_POINTS = 12
+BODY_REACH = math.hypot(FRONT, HALF_WIDTH) + 1e-3  # m; no point of an outline is farther from its centre
 NEAR = 0.25  # m between outlines, below which two robots have nearly met
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
 APART = 1.5  # m between a node and any robot that stands clear of it
@@ -62,19 +63,25 @@ class Fleet(NamedTuple):
     me: int  # own row
 
 
-@njit(cache=True)
+@kernel
 def note_blocker(skill: np.ndarray, blocker: int, numbers: MotionNumbers) -> None:
     """Count the time (s) a robot has been blocked without a break."""
     skill[BLOCKER] = blocker
     skill[BLOCKED] = skill[BLOCKED] + numbers.step if blocker >= 0 else 0.0
 
 
-@njit(cache=True)
+@kernel
 def outline(pose: np.ndarray, point: int, ahead: float) -> tuple[float, float]:
     """One of twelve points on a robot's outline, in map (m): five along each side, and the middles of front and rear.
 
     The front is moved forward by `ahead` (m), to cover where the robot will be.
     """
+    return outline_point(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2]), point, ahead)
+
+
+@kernel
+def outline_point(x: float, y: float, c: float, s: float, point: int, ahead: float) -> tuple[float, float]:
+    """`outline` of a robot at x, y (m) whose heading has this cosine and sine."""
     front = FRONT + ahead
     if point < 10:
         along = front - (front + REAR) * (point // 2) / 4
@@ -82,18 +89,17 @@ def outline(pose: np.ndarray, point: int, ahead: float) -> tuple[float, float]:
     else:
         along = front if point == 10 else -REAR
         aside = 0.0
-    c, s = math.cos(pose[2]), math.sin(pose[2])
-    return pose[0] + along * c - aside * s, pose[1] + along * s + aside * c
+    return x + along * c - aside * s, y + along * s + aside * c
 
 
-@njit(cache=True)
+@kernel
 def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> tuple[int, float]:
     """The nearest robot whose outline lies in the strip ahead, and the free metres before it.
 
     Returns:
         Row of the robot that stands within `lookahead` of the front (-1 if none), and the free way (m, 99 if clear).
     """
-    backwards = abs(wrap(heading - pose[2])) > 1.6
+    backwards = is_turned(heading - pose[2], 1.6)
     front = REAR if backwards else FRONT
     c, s = math.cos(heading), math.sin(heading)
     blocker, free = -1, 99.0
@@ -103,8 +109,14 @@ def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> 
             continue
         # Of two robots about to cross, the later one in the fleet looks where the earlier one will be.
         foresight = FORESIGHT * max(at[3], 0.0) if other < fleet.me else 0.0
+        ahead = (at[0] - pose[0]) * c + (at[1] - pose[1]) * s - front
+        aside = -(at[0] - pose[0]) * s + (at[1] - pose[1]) * c
+        reach = BODY_REACH + foresight
+        if ahead + reach < -0.6 or ahead - reach > free or abs(aside) - reach > HALF_WIDTH + BESIDE:
+            continue
+        at_c, at_s = math.cos(at[2]), math.sin(at[2])
         for point in range(OUTLINE_POINTS):
-            x, y = outline(at, point, foresight)
+            x, y = outline_point(at[0], at[1], at_c, at_s, point, foresight)
             ahead = (x - pose[0]) * c + (y - pose[1]) * s - front
             aside = -(x - pose[0]) * s + (y - pose[1]) * c
             margin = BESIDE if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
@@ -115,7 +127,7 @@ def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> 
     return blocker, free
 
 
-@njit(cache=True)
+@kernel
 def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
     """A robot that this one would come too close to while turning on the spot by `sweep` (rad), -1 if none."""
     steps = 1 + int(abs(sweep) / TURN_STEP)
@@ -123,28 +135,44 @@ def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
         at = fleet.pose[other]
         if other == fleet.me or not math.hypot(at[0] - pose[0], at[1] - pose[1]) < TURN_REACH:  # NaN is out of reach
             continue
-        for point in range(OUTLINE_POINTS):
-            x, y = outline(at, point, 0.0)
-            x, y = x - pose[0], y - pose[1]
-            now = gap_to_body(x, y, pose[2])
-            for step in range(1, steps + 1):
-                gap = gap_to_body(x, y, pose[2] + sweep * step / steps)
-                # Of two that begin to turn at once, the later one in the fleet keeps room for the other's first step.
-                margin = 2 * TURN_MARGIN if step == 1 and other < fleet.me else TURN_MARGIN
-                if gap < margin and gap < now - 1e-6:
+        at_c, at_s = math.cos(at[2]), math.sin(at[2])
+        for step in range(1, steps + 1):
+            yaw = pose[2] + sweep * step / steps
+            c, s = math.cos(yaw), math.sin(yaw)
+            # Of two that begin to turn at once, the later one in the fleet keeps room for the other's first step.
+            margin = 2 * TURN_MARGIN if step == 1 and other < fleet.me else TURN_MARGIN
+            for point in range(OUTLINE_POINTS):
+                x, y = outline_point(at[0], at[1], at_c, at_s, point, 0.0)
+                x, y = x - pose[0], y - pose[1]
+                if is_beyond(x, y, c, s, margin):
+                    continue
+                gap = gap_seen(x, y, c, s)
+                if gap < margin and gap < gap_to_body(x, y, pose[2]) - 1e-6:
                     return other
     return -1
 
 
-@njit(cache=True)
+@kernel
 def gap_to_body(x: float, y: float, yaw: float) -> float:
     """Metres from a point, seen from a robot's centre along the map's axes, to that robot's body; 0 inside."""
-    c, s = math.cos(yaw), math.sin(yaw)
+    return gap_seen(x, y, math.cos(yaw), math.sin(yaw))
+
+
+@kernel
+def gap_seen(x: float, y: float, c: float, s: float) -> float:
+    """`gap_to_body` of a robot whose heading has this cosine and sine."""
     along, aside = x * c + y * s, abs(y * c - x * s)
     return math.hypot(max(along - FRONT, -REAR - along, 0.0), max(aside - HALF_WIDTH, 0.0))
 
 
-@njit(cache=True)
+@kernel
+def is_beyond(x: float, y: float, c: float, s: float, gap: float) -> bool:
+    """Whether `gap_seen` is surely `gap` (m) or more, without a root."""
+    along, aside = x * c + y * s, abs(y * c - x * s)
+    return max(along - FRONT, -REAR - along) > gap + 1e-6 or aside - HALF_WIDTH > gap + 1e-6
+
+
+@allocating
 def resolve(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> None:
@@ -156,7 +184,7 @@ def resolve(
         give_way(skill, pose, now, fleet, tables)
 
 
-@njit(cache=True)
+@allocating
 def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -> bool:
     """Pass the blocker by another way: the free neighbouring node from which the goal is nearest.
 
@@ -190,14 +218,14 @@ def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -
     return True
 
 
-@njit(cache=True)
+@kernel
 def stands_still(skill: np.ndarray, robot: int, fleet: Fleet) -> bool:
     """The last stand-off was with that robot, and it has not moved since."""
     at = fleet.pose[robot]
     return int(skill[MET]) == robot and math.hypot(at[0] - skill[MET_X], at[1] - skill[MET_Y]) < STOOD
 
 
-@njit(cache=True)
+@kernel
 def _go_round(skill: np.ndarray, pose: np.ndarray, goal: int, fleet: Fleet, tables: Tables) -> bool:
     """Drive by the node over which the whole way to the goal is shortest and clear of the blocker."""
     blocker, here = int(skill[BLOCKER]), nearest_node(pose, tables)
@@ -215,7 +243,7 @@ def _go_round(skill: np.ndarray, pose: np.ndarray, goal: int, fleet: Fleet, tabl
     return True
 
 
-@njit(cache=True)
+@kernel
 def _best_round(here: int, goal: int, apart: float, at: np.ndarray, tables: Tables) -> int:
     """The node over which the way is shortest that stays `apart` (m) from a pose; -1 if there is none."""
     best, cost = -1, np.inf
@@ -228,16 +256,20 @@ def _best_round(here: int, goal: int, apart: float, at: np.ndarray, tables: Tabl
     return best
 
 
-@njit(cache=True)
+@kernel
 def _is_clear(start: int, end: int, apart: float, at: np.ndarray, tables: Tables) -> bool:
     """Whether a way, its start left out, stays `apart` (m) from a pose."""
-    for step in way_between(start, end, tables)[1:]:
-        if math.hypot(tables.node_x[step] - at[0], tables.node_y[step] - at[1]) < apart:
+    node = start
+    for _ in range(LONGEST_WAY - 1):
+        if node == end:
+            break
+        node = tables.next_node[node, end]
+        if math.hypot(tables.node_x[node] - at[0], tables.node_y[node] - at[1]) < apart:
             return False
     return True
 
 
-@njit(cache=True)
+@allocating
 def give_way(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables) -> None:
     """Go aside and let the blocker pass; where there is no way aside, back off straight, the way it came."""
     if not _go_aside(skill, pose, now, fleet, tables):
@@ -245,7 +277,7 @@ def give_way(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tabl
     skill[BLOCKED] = 0.0
 
 
-@njit(cache=True)
+@allocating
 def _go_aside(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables) -> bool:
     """Make the nearest free node aside of the blocker's way the next one to drive to."""
     blocker = int(skill[BLOCKER])
@@ -266,7 +298,7 @@ def _go_aside(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tab
     return True
 
 
-@njit(cache=True)
+@kernel
 def _nearest_aside(here: int, way: np.ndarray, aside: float, apart: float, fleet: Fleet, tables: Tables) -> int:
     """The nearest node `aside` (m) of a way that is reached without coming `apart` (m) near a robot; -1 if none."""
     best, cost = -1, FARTHEST_ASIDE
@@ -278,7 +310,7 @@ def _nearest_aside(here: int, way: np.ndarray, aside: float, apart: float, fleet
     return best
 
 
-@njit(cache=True)
+@allocating
 def way_of(robot: int, fleet: Fleet, tables: Tables) -> np.ndarray:
     """The nodes [n] a robot still has to pass to its goal, from where it is."""
     here = nearest_node(fleet.pose[robot], tables)
@@ -286,7 +318,7 @@ def way_of(robot: int, fleet: Fleet, tables: Tables) -> np.ndarray:
     return way_between(here, here if place < 0 else tables.place_node[place], tables)
 
 
-@njit(cache=True)
+@allocating
 def way_between(start: int, goal: int, tables: Tables) -> np.ndarray:
     """The nodes [n] from start to goal, both included; its first `LONGEST_WAY`."""
     way = np.zeros(LONGEST_WAY, np.int64)
@@ -298,13 +330,16 @@ def way_between(start: int, goal: int, tables: Tables) -> np.ndarray:
     return way[:count]
 
 
-@njit(cache=True)
+@allocating
 def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet, tables: Tables) -> bool:
     """Whether a robot at a node shall stay there until another has come out of the lane that lies ahead.
 
     It stays where it stands aside of the other's way, if one step on it would not, and if further on both would meet
     head-on. Of two that could both wait, the later one in the fleet does; nobody waits longer than `LONGEST_WAIT`.
     """
+    if not _is_company(skill, node, fleet, tables):
+        skill[LET_PASS] = -1
+        return False
     mine = way_between(node, goal, tables)
     for other in range(len(fleet.pose)):
         at = fleet.pose[other]
@@ -325,7 +360,19 @@ def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet,
     return False
 
 
-@njit(cache=True)
+@kernel
+def _is_company(skill: np.ndarray, node: int, fleet: Fleet, tables: Tables) -> bool:
+    """Whether any other robot that moves is near enough to a node to be waited for."""
+    for other in range(len(fleet.pose)):
+        at = fleet.pose[other]
+        if other == fleet.me or not math.hypot(at[0] - tables.node_x[node], at[1] - tables.node_y[node]) < LOOK_OUT:
+            continue
+        if not stands_still(skill, other, fleet):
+            return True
+    return False
+
+
+@kernel
 def _meets_head_on(mine: np.ndarray, other: np.ndarray) -> bool:
     """Whether two ways pass one link between nodes in opposite directions."""
     for step in range(len(mine) - 1):
@@ -335,7 +382,7 @@ def _meets_head_on(mine: np.ndarray, other: np.ndarray) -> bool:
     return False
 
 
-@njit(cache=True)
+@kernel
 def back_off(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
@@ -352,7 +399,7 @@ def back_off(
     return -direction * BACK_SPEED, 0.0
 
 
-@njit(cache=True)
+@kernel
 def _shift(pose: np.ndarray, fleet: Fleet, tables: Tables) -> float:
     """How far (m) to back off straight; negative, ahead, where only that way is free."""
     if not _has_room(pose, True, fleet, tables) and _has_room(pose, False, fleet, tables):
@@ -360,7 +407,7 @@ def _shift(pose: np.ndarray, fleet: Fleet, tables: Tables) -> float:
     return BACK_OFF
 
 
-@njit(cache=True)
+@kernel
 def _has_room(pose: np.ndarray, is_backwards: bool, fleet: Fleet, tables: Tables) -> bool:
     """Whether neither a robot nor anything that stands is close behind (or ahead)."""
     heading, reach = (pose[2] + math.pi, REAR + 0.1) if is_backwards else (pose[2], FRONT + 0.1)
@@ -371,18 +418,19 @@ def _has_room(pose: np.ndarray, is_backwards: bool, fleet: Fleet, tables: Tables
     )
 
 
-@njit(cache=True)
+@kernel
 def _gap(node: int, way: np.ndarray, tables: Tables) -> float:
     """Metres from a node to the nearest node of a way [n]."""
     best = np.inf
-    for step in way:
+    for index in range(len(way)):
+        step = way[index]
         best = min(
             best, math.hypot(tables.node_x[node] - tables.node_x[step], tables.node_y[node] - tables.node_y[step])
         )
     return best
 
 
-@njit(cache=True)
+@kernel
 def _is_free(node: int, apart: float, fleet: Fleet, tables: Tables) -> bool:
     for other in range(len(fleet.pose)):
         if other == fleet.me or math.isnan(fleet.pose[other, 0]):
@@ -392,7 +440,7 @@ def _is_free(node: int, apart: float, fleet: Fleet, tables: Tables) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def _is_way_free(start: int, end: int, apart: float, fleet: Fleet, tables: Tables) -> bool:
     """Whether no robot stands on the way from `start`, itself left out, to `end`, as far as it is looked at."""
     node, looked_at = start, 0

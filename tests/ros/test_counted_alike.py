@@ -9,7 +9,7 @@ import pytest
 
 from sim.bullet.contact_log import NEAR, ContactLog, NearMissLog
 from sim.bullet.contacts import Contact
-from sim.fast.fleet import _count_contacts, outline_gap
+from sim.fast.fleet import count_contacts, outline_gap
 from sim.warehouse.kpis import CONTACTS, KPIS, NEAR_MISSES
 
 NAMES = ("a", "b", "c")
@@ -31,7 +31,7 @@ def test_both_simulators_count_the_same_poses_alike(seed: int) -> None:
     contacts, near_misses = ContactLog(NAMES, lull=1), NearMissLog(len(NAMES))
     for step, pose in enumerate(poses):
         robots.pose = pose[None]
-        _count_contacts.py_func(state, 0, robots)
+        count_contacts.py_func(state, 0, robots, np.ones(3, bool))
         pairs = [(i, j) for i in range(3) for j in range(3) if i != j and outline_gap(pose[i], pose[j]) <= 0.0]
         contacts.note(step, [Contact(NAMES[i], NAMES[j], 9.0) for i, j in pairs])
         near_misses.note(pose)
