@@ -120,6 +120,37 @@ def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(app: typer.Typer, tmp_pat
     assert json.loads((tmp_path / "r.json").read_text())["iterations"] == done + 1
 
 
+def test_several_seeds_are_trained_once_each_and_what_was_stopped_goes_on(app: typer.Typer, tmp_path: Path) -> None:
+    config = write_settings(tmp_path / "settings.yaml", frames=2 * FRAMES)
+    words = ["train", "--config", str(config), "--run-dir", str(tmp_path / "runs"), "--seeds", "0..1,4"]
+    first = CliRunner().invoke(app, [*words, "--json", str(tmp_path / "all.json")])
+    assert first.exit_code == 0, first.output
+    returns = {each["seed"]: each["best_return"] for each in json.loads((tmp_path / "all.json").read_text())}
+    assert list(returns) == [0, 1, 4]
+    assert len(set(returns.values())) > 1  # the seeds differ in more than their name
+    (tmp_path / "runs" / "seed-1.json").unlink()  # as if stopped before its last iteration
+    (tmp_path / "runs" / "seed-1" / "checkpoint-2.pt").unlink(missing_ok=True)
+    written = (tmp_path / "runs" / "seed-0.json").stat().st_mtime_ns
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 0, again.output
+    assert "seed 0: finished before" in again.output
+    assert (tmp_path / "runs" / "seed-0.json").stat().st_mtime_ns == written
+    assert json.loads((tmp_path / "runs" / "seed-1.json").read_text())["best_return"] == returns[1]
+    other = CliRunner().invoke(app, [*words, "--set", "ppo.epochs=1"])
+    assert other.exit_code == 2
+    assert "other settings" in other.output
+
+
+@pytest.mark.parametrize("text", ["", "a", "3..1", "1,1", "-2", "0..2,1"])
+def test_wrong_seeds_are_refused_before_anything_is_built(app: typer.Typer, tmp_path: Path, text: str) -> None:
+    config = write_settings(tmp_path / "settings.yaml")
+    words = ["train", "--config", str(config), "--run-dir", str(tmp_path / "runs"), "--seeds", text]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "wanted" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
 def paths() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
 

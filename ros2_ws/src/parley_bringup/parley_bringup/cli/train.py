@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,8 @@ import typer
 import yaml
 from rich.console import Console
 
+from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.train_seeds import parse_seeds, tell, train_seeds
 from policy_core.config import ConfigError, parse_settings, read_settings
 from policy_core.ppo.checkpoint import CheckpointError
 from policy_core.ppo.learner import TrainingError
@@ -38,9 +39,13 @@ def train(
     run_dir: Annotated[Path, typer.Option(help="Folder for checkpoints and logs.")] = Path("runs/training"),
     resume: Annotated[bool, typer.Option(help="Go on from the newest whole checkpoint of the run folder.")] = False,
     seed: Annotated[int | None, typer.Option(help="Instead of the seed of the settings.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Several runs, such as 0..4, each in RUN_DIR/seed-N; given again, what was stopped goes on."),
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Agent frames in all, instead of those of the settings.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or auto, instead of the settings'.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here as JSON.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Train a fleet policy in a batched world.
 
@@ -53,26 +58,34 @@ def train(
         path = config or (ANY_WORLD if env else WAREHOUSE)
         changes = [(name, value) for name, value in options.items() if value is not None]
         settings = read_changed(path, [*changes, *(parse_change(each) for each in change or [])])
-        outcome = run_training(settings, run_dir, resume=resume, console=console)
+        if seeds is not None:
+            outcomes = train_seeds(settings, parse_seeds(seeds), run_dir, console)
+        else:
+            outcomes = [run_training(settings, run_dir, resume=resume, console=console)]
     except (ConfigError, CheckpointError, TrainingError, WorldError, ValueError) as error:
         typer.echo(f"parley train: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo(f"parley train: stopped; what was saved is in {run_dir}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    speed = outcome.frames / max(outcome.seconds, 1e-9)
-    result = outcome._asdict() | {"best": str(outcome.best) if outcome.best else None, "run_dir": str(run_dir)}
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
-    best = "none yet" if outcome.best_return is None else f"{outcome.best_return:.3f} in {outcome.best}"
-    console.print(
-        f"{outcome.frames:,} agent frames, {speed:,.0f} frames/s, best evaluation return {best}", soft_wrap=True
-    )
-    if outcome.was_interrupted:
-        console.print(f"interrupted; go on with: parley train --resume --run-dir {run_dir}", soft_wrap=True)
+    if seeds is None:
+        write_json(json_file, tell(outcomes[0], run_dir))
+    else:
+        write_json(json_file, [tell(outcome, run_dir / f"seed-{outcome.seed}") for outcome in outcomes])
+    for outcome in outcomes:
+        speed = outcome.frames / max(outcome.seconds, 1e-9)
+        best = "none yet" if outcome.best_return is None else f"{outcome.best_return:.3f} in {outcome.best}"
+        console.print(
+            f"{outcome.frames:,} agent frames, {speed:,.0f} frames/s, best evaluation return {best}", soft_wrap=True
+        )
+    if any(outcome.was_interrupted for outcome in outcomes):
+        again = "--resume" if seeds is None else f"--seeds {seeds}"
+        console.print(f"interrupted; go on with: parley train {again} --run-dir {run_dir}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
-    console.print(f"next: parley export {run_dir} BUNDLE_FOLDER", soft_wrap=True)
+    if seeds is None:
+        console.print(f"next: parley export {run_dir} BUNDLE_FOLDER", soft_wrap=True)
+    else:
+        console.print(f"next: parley plot 'LABEL={run_dir}/seed-*.json' --figure 'return'", soft_wrap=True)
 
 
 def parse_change(text: str) -> tuple[str, Any]:
