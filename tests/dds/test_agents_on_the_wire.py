@@ -47,7 +47,7 @@ def world_party(names, stop_at):
 @pytest.mark.parametrize("clock", ["lockstep", "paced"])
 def test_agents_in_two_participants_decide_every_tick_from_each_others_messages(tmp_path, bundle, clock):
     told = {"policy": f"bundle:{bundle}", "inference": "server", "clock": clock, "use_sim_time": True}
-    told["round_limit"] = told["round_limit_paced"] = 1.0  # a busy machine is not what is tested here
+    told["round_limit"] = told["round_limit_paced"] = 5.0  # a busy machine is not what is tested here
     drivers = agents_party(tmp_path, FLEET, ["forklift_1"], **told)
     stations = agents_party(tmp_path, FLEET, ["inventory_1", "quality_1"], **told)
     party, world, spy, is_over = world_party(list(FLEET), stop_at=4.0)
