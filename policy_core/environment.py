@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -50,3 +50,11 @@ class BatchEnvironment(Protocol):
 
     def step(self, actions: np.ndarray) -> Step:
         """Advance one tick with what was decided [E, N, P] float32, controls in their units; see `Kind`."""
+
+
+@runtime_checkable
+class Advising(Protocol):
+    """A world that can also say what an adviser who sees everything would do."""
+
+    def advise(self) -> np.ndarray:
+        """The adviser's decision for what was observed last [E, N, P] float32, as `step` takes it."""

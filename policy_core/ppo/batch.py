@@ -30,6 +30,7 @@ class Batch(NamedTuple):
     memory: Tensor  # [S, N, H] before the first tick
     began: Tensor  # [S, L] bool: first tick of an episode
     actions: Tensor  # [S, L, N, P]
+    advice: Tensor  # [S, L, N, P]; P is 0 without
     log_probability: Tensor  # [S, L, N]
     advantage: Tensor  # [S, L, N] normalised
     value: Tensor  # [S, L, N] normalised
@@ -82,6 +83,7 @@ def prepare(rollout: Rollout, learner: Learner, settings: PpoSettings, ranks: Ra
         rollout.memory.flatten(0, 1),
         cut(rollout.began),
         cut(rollout.actions),
+        cut(rollout.advice),
         cut(rollout.log_probability),
         cut(torch.cat([normalise_advantage(part, weight, ranks.sum) for part, weight in by_kind], dim=-1)),
         cut(judged),

@@ -17,7 +17,7 @@ from policy_core.agents.senses import Senses, sense
 from policy_core.chance import Chance
 from policy_core.comm.channel import Bursts, Links, carry, count_bits
 from policy_core.comm.graph import connect
-from policy_core.environment import BatchEnvironment, Observations
+from policy_core.environment import Advising, BatchEnvironment, Observations
 from policy_core.ppo.checkpoint import Restorable, pack_arrays, unpack_arrays
 
 
@@ -37,6 +37,7 @@ class Rollout(NamedTuple):
     memory: Tensor  # [T / L, E, N, H] at the start of every sequence; H is 0 without memory
     began: Tensor  # [T, E] bool: the tick was the first of an episode, so nothing is remembered
     actions: Tensor  # [T, E, N, P]
+    advice: Tensor  # [T, E, N, P] what the world's adviser would have done; P is 0 where nobody was asked
     log_probability: Tensor  # [T, E, N] of the actions, when they were drawn
     reward: Tensor  # [T, E, N]
     terminated: Tensor  # [T, E] bool
@@ -103,10 +104,11 @@ class Collector:
         )
 
     @torch.no_grad()
-    def collect(self, policy: FleetPolicy) -> Rollout:
-        """Play T ticks on from where the worlds stand."""
+    def collect(self, policy: FleetPolicy, *, with_advice: bool = False) -> Rollout:
+        """Play T ticks on from where the worlds stand; with advice the world's adviser is asked at each."""
         finals: list[Final] = []
         episodes: list[dict[str, float]] = []
+        advice: list[Tensor] = []
         channel, contract, kinds = policy.channel, policy.contract, self.environment.kinds
         for tick in range(self.ticks):
             senses = sense(self.observations, self.device)
@@ -120,6 +122,8 @@ class Collector:
             self._bits[tick] = count_bits(channel, neighbours, answer.messages).sum(-1)
             self._actions[tick] = actions
             self._log_probability[tick] = judge(policy.contract, answer, actions)[0]
+            if with_advice and isinstance(self.environment, Advising):
+                advice.append(torch.from_numpy(self.environment.advise()).to(self.device))
             step = self.environment.step(to_world(policy.contract, senses.counts(), actions).cpu().numpy())
             self.begins = torch.from_numpy(step.terminated | step.truncated).to(self.device)
             self.bursts.restart(self.begins)
@@ -139,6 +143,7 @@ class Collector:
             self._memory,
             self._began,
             self._actions,
+            torch.stack(advice) if advice else self._actions[..., :0],
             self._log_probability,
             self._reward,
             self._terminated,

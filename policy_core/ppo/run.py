@@ -17,7 +17,7 @@ from policy_core.agents.joint_critic import JointCritic
 from policy_core.agents.senses import Senses, sense
 from policy_core.config import ConfigError
 from policy_core.contract import Contract
-from policy_core.environment import BatchEnvironment
+from policy_core.environment import Advising, BatchEnvironment
 from policy_core.ppo.batch import Split, prepare
 from policy_core.ppo.check import check_rollout, check_world
 from policy_core.ppo.checkpoint import read_commit
@@ -57,6 +57,8 @@ class Run:
             all_worlds=settings.worlds if self.ranks.count > 1 else 0,
         )
         check_world(self.environment, self.collector.observations)
+        if settings.ppo.advice_start and not isinstance(self.environment, Advising):
+            raise ConfigError(f"ppo.advice_start: '{settings.env}' has no adviser; leave it 0, or give it `advise`")
         first = sense(self.collector.observations, self.device)
         critic = make_critic(contract, sizes, first).to(self.device)
         self.learner = Learner(
@@ -88,11 +90,11 @@ class Run:
         """Collect once and learn from it; gives the figures for the log."""
         began, cpu_began = time.monotonic(), time.process_time()
         torch.set_num_threads(self.settings.threads.collect)
-        rollout = self.collector.collect(self.policy)
-        collected = time.monotonic()
-        torch.set_num_threads(self.settings.threads.update)
         progress = self.iteration / self.iterations
         ppo, parts = self.settings.ppo, self.learner
+        rollout = self.collector.collect(self.policy, with_advice=ppo.advice_weight(progress) > 0)
+        collected = time.monotonic()
+        torch.set_num_threads(self.settings.threads.update)
         check_rollout(rollout, self.environment.contract, ppo.reward_limit)
         batch, figures = prepare(rollout, parts, ppo, self.ranks)
         detach = self.settings.detach_messages

@@ -29,7 +29,15 @@ class PpoSettings(Settings):
     link_gradient_norm: float = Field(0.0, ge=0)  # of one message on one link is clipped to it; 0: unclipped
     credit: Literal["agent", "team"] = "agent"  # each agent learns from its own reward, or from the living's mean
     reward_limit: float = Field(1e4, gt=0)  # a greater reward ends the run with an error
+    advice_start: float = Field(
+        0.0, ge=0
+    )  # weight of the world's adviser (nats against units of advantage), falls linearly
+    advice_until: float = Field(0.5, gt=0, le=1)  # to nothing at this share of the run
     sequence: int = Field(16, ge=1)  # ticks of a sequence that a policy with memory is trained through
+
+    def advice_weight(self, progress: float) -> float:
+        """Weight of the adviser when this share of the run is done."""
+        return self.advice_start * max(0.0, 1.0 - progress / self.advice_until)
 
 
 class Threads(Settings):

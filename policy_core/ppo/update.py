@@ -11,9 +11,10 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from policy_core.agents.actions import judge
+from policy_core.agents.actions import Answer, judge
 from policy_core.agents.fleet_policy import FleetPolicy, RoundTap
 from policy_core.comm.stabiliser import GradientStabiliser
+from policy_core.contract import Contract
 from policy_core.ppo.batch import Batch, Split, deciding, minibatches
 from policy_core.ppo.learner import Learner, TrainingError
 from policy_core.ppo.losses import divergence, policy_loss, value_loss, weighted_mean
@@ -40,6 +41,7 @@ def update(
     for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
         optimiser.param_groups[0]["lr"] = learning_rate
     entropy_weight = settings.entropy_start + (settings.entropy_end - settings.entropy_start) * progress
+    advice_weight = settings.advice_weight(progress)
     everything = torch.arange(batch.began.shape[0] * ranks.count, device=batch.began.device)
     choosing = deciding(batch, ranks, split)
     parts = max(1, round(len(everything) * batch.began.shape[1] / settings.minibatch))
@@ -52,11 +54,13 @@ def update(
             first = len(policy_log)
             for index in minibatches(choosing, parts, learner.shuffle, split):
                 tap = _stabiliser(learner, settings) if settings.link_gradient_norm or not policy_log else None
-                policy_log.append(
-                    step_policy(batch.select(index), learner, settings, entropy_weight, ranks, detach=detach, tap=tap)
+                part = batch.select(index)
+                figures = step_policy(
+                    part, learner, settings, entropy_weight, ranks, advice_weight=advice_weight, detach=detach, tap=tap
                 )
+                policy_log.append(figures)
                 flow = flow or (tap.figures() if tap else {})
-            may_move = mean_figures(policy_log[first:], ranks)["kl"] <= settings.kl_limit
+            may_move = advice_weight > 0 or mean_figures(policy_log[first:], ranks)["kl"] <= settings.kl_limit
         for index in minibatches(everything, parts, learner.shuffle, split):
             critic_log.append(step_critic(batch, index, learner, settings, ranks))
     figures = mean_figures(policy_log, ranks) | mean_figures(critic_log, ranks)
@@ -76,16 +80,25 @@ def step_policy(
     entropy_weight: float,
     ranks: Ranks,
     *,
+    advice_weight: float = 0.0,
     detach: bool = False,
     tap: GradientStabiliser | None = None,
 ) -> dict[str, Tensor]:
-    """One gradient step of the policy: the joint forward with all rounds, one loss over all agents, one backward."""
+    """One gradient step of the policy: the joint forward with all rounds, one loss over all agents, one backward.
+
+    With advice, the policy is also drawn to the adviser's decisions where it has been itself (kickstarting, Schmitt et
+    al. 2018, arXiv:1803.03835, with a deterministic teacher). What the adviser knew and the agent does not see can only
+    come by message, so this loss teaches senders, too.
+    """
     total = ranks.sum(batch.chooses.sum()).clamp(min=1)
-    log_probability, entropy = replay(learner.policy, batch, detach=detach, tap=None if tap is None else tap.tap)
+    log_probability, entropy, advised = replay(
+        learner.policy, batch, detach=detach, tap=None if tap is None else tap.tap
+    )
     log_ratio = log_probability - batch.log_probability
     surrogate = policy_loss(log_ratio, batch.advantage, batch.chooses, settings.clip, total)
     mean_entropy = weighted_mean(entropy, batch.chooses, total)
-    loss = surrogate - entropy_weight * mean_entropy
+    distance = -weighted_mean(advised, batch.chooses, total)  # nats from the adviser; 0 without one
+    loss = surrogate - entropy_weight * mean_entropy + advice_weight * distance
     norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks)
     with torch.no_grad():
         clipped = ((log_ratio.exp() - 1).abs() > settings.clip).float()
@@ -95,7 +108,7 @@ def step_policy(
             "kl": divergence(log_ratio, batch.chooses, total),
             "clipped share": weighted_mean(clipped, batch.chooses, total),
             "gradient norm policy": norm / ranks.count,
-        }
+        } | ({"nats from advice": distance} if batch.advice.shape[-1] else {})
     return {name: figure.detach() for name, figure in figures.items()}
 
 
@@ -115,26 +128,35 @@ def step_critic(
 
 def replay(
     policy: FleetPolicy, batch: Batch, *, detach: bool = False, tap: RoundTap | None = None
-) -> tuple[Tensor, Tensor]:
-    """Log-probability of what was done and entropy of the decision, both [S, L, N], computed anew with gradient.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How likely the policy finds what was done, anew and with gradient.
 
-    A policy with memory runs through each sequence from the memory that collection had there (stored state,
-    Kapturowski et al. 2019, R2D2), and forgets where an episode begins.
+    Gives the log-probability of what was done, the entropy of the decision, and the log-probability of what was advised
+    (0 without advice), all [S, L, N]. A policy with memory runs through each sequence from the memory that collection
+    had there (stored state, Kapturowski et al. 2019, R2D2), and forgets where an episode begins.
     """
     if not policy.architecture.memory:
         senses, links = batch.senses.map(_join), batch.links.map(_join)
         answer = policy(senses, links, detach_messages=detach, tap=tap)
-        judged = judge(policy.contract, answer, batch.actions.flatten(0, 1))
-        return judged[0].unflatten(0, batch.began.shape), judged[1].unflatten(0, batch.began.shape)
+        judged = _judge_both(policy.contract, answer, _join(batch.actions), _join(batch.advice))
+        done, entropy, advised = (part.unflatten(0, batch.began.shape) for part in judged)
+        return done, entropy, advised
     memory, told = batch.memory, []
     for tick in range(batch.began.shape[1]):
         at_tick = functools.partial(torch.select, dim=1, index=tick)
         senses, links = batch.senses.map(at_tick), batch.links.map(at_tick)
         memory = memory.masked_fill(batch.began[:, tick].view(-1, 1, 1), 0.0)
         answer = policy(senses, links, memory, detach_messages=detach, tap=tap)
-        told.append(judge(policy.contract, answer, batch.actions[:, tick]))
+        told.append(_judge_both(policy.contract, answer, batch.actions[:, tick], batch.advice[:, tick]))
         memory = answer.hidden
-    return torch.stack([each[0] for each in told], dim=1), torch.stack([each[1] for each in told], dim=1)
+    done, entropy, advised = (torch.stack(parts, dim=1) for parts in zip(*told, strict=True))
+    return done, entropy, advised
+
+
+def _judge_both(contract: Contract, answer: Answer, actions: Tensor, advice: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`judge` of what was done, and the log-probability of what was advised."""
+    done, entropy = judge(contract, answer, actions)
+    return done, entropy, judge(contract, answer, advice)[0] if advice.shape[-1] else torch.zeros_like(done)
 
 
 def _join(part: Tensor) -> Tensor:

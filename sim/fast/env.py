@@ -18,6 +18,7 @@ from policy_core.config import ConfigError
 from policy_core.contract import Contract, Kind, read_contract
 from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import NOISE, Board, count_the_living, make_robots, observe_world, tick_worlds
+from sim.fast.planner import Planner
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
@@ -137,6 +138,7 @@ class FastWarehouse:
         self._weights = settings.reward_weights()
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
         self.boards = {name: _board(worlds, count, contract.kind(name)) for name, count in counts.items()}
+        self._planner = Planner(contract)
         self._left = np.zeros(worlds, np.int64)
         self._length = np.zeros(worlds, np.int64)
         self._drawn = np.tile(np.array(Draw()), (worlds, 1))
@@ -182,6 +184,10 @@ class FastWarehouse:
                 kpis.append(self.kpis(int(world)))
                 self._open(int(world))
         return Step(self._observations(), reward, np.zeros(self.worlds, np.bool_), truncated, final, kpis)
+
+    def advise(self) -> np.ndarray:
+        """What the central planner, who sees everything, would now choose [E, N, 1]."""
+        return self._planner.decide(self.state, self.boards)[..., None].astype(np.float32)
 
     def advance(self, actions: np.ndarray) -> np.ndarray:
         """`step` without a look at it: the team's reward [E]; `boards` hold what is sensed now, no world ends."""
