@@ -15,7 +15,7 @@ MakePolicy = Callable[[str, int], AgentPolicy]  # kind, number within the kind -
 
 def play(
     env: FastWarehouse,
-    make_policy: MakePolicy,
+    make_policy: MakePolicy | None,
     seed: int,
     *,
     reach: float,
@@ -26,7 +26,7 @@ def play(
 
     Args:
         env: a world with E = 1 and no stagger.
-        make_policy: gives each agent's policy.
+        make_policy: gives each agent's policy; None: the central planner decides for all, and nobody talks.
         seed: of the world and of the channel.
         reach: radio range (m).
         loss: chance that one message to one receiver is lost, unless the world draws its own.
@@ -37,14 +37,18 @@ def play(
     """
     air = np.random.default_rng((seed, 7919))
     numbers = [env.kinds[:agent].count(kind) for agent, kind in enumerate(env.kinds)]
-    policies = [make_policy(kind, number) for kind, number in zip(env.kinds, numbers, strict=True)]
+    places = zip(env.kinds, numbers, strict=True)
+    policies = [] if make_policy is None else [make_policy(kind, number) for kind, number in places]
     observations = env.reset(seed)
     drawn = env.draws(0).get("link_loss", -1.0)
     loss = drawn if drawn >= 0.0 else loss
     total = 0.0
     while True:
-        choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
-        step = env.step(choices[None])
+        if make_policy is None:
+            step = env.step(env.advise())
+        else:
+            choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
+            step = env.step(choices[None])
         total += float(step.reward[0, 0])
         if step.truncated[0]:
             return {**step.kpis[0], "reward": total}

@@ -34,6 +34,7 @@ from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
 WORLDS = ("fast", "bullet")
+PLANNER = "planner"  # sees everything: no fleet could run it, but none should be far behind
 SHOWN = {
     "orders_per_hour": "orders/h",
     "lines_per_hour": "lines/h",
@@ -50,9 +51,11 @@ SHOWN = {
 
 def evaluate(
     policy: Annotated[
-        list[str] | None, typer.Option(help="random, greedy, contract-net or bundle:FOLDER; may be repeated.")
+        list[str] | None, typer.Option(help="random, greedy, contract-net, planner or bundle:FOLDER; may be repeated.")
     ] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="All baselines and the bundle, also silenced.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Baselines, planner, and the bundle, also silenced.")
+    ] = False,
     map_file: Annotated[Path | None, typer.Option("--map", help="Floor plan or map of any form; default ours.")] = None,
     orders: Annotated[Path | None, typer.Option(help="CSV file or folder to replay. Default: the generator.")] = None,
     order_speed: Annotated[str, typer.Option(help="Real seconds per simulated second, or auto.")] = "auto",
@@ -69,11 +72,12 @@ def evaluate(
     """Measure policies in the batched or the PyBullet world over several seeds.
 
     The same seed gives every policy the same orders, stock, defects and lead times. Figures are means with 95 %
-    bootstrap intervals over the seeds; per-seed figures are in the JSON.
+    bootstrap intervals over the seeds; per-seed figures are in the JSON. The second table has what each policy gains
+    on the last one that is not silenced, seed by seed. The planner sees everything at once: a mark to come near to.
     """
     names = list(policy or [])
     if compare or not names:
-        names += [*BASELINES, "bundle", "bundle, silenced"]
+        names += [*BASELINES, PLANNER, "bundle", "bundle, silenced"]
     contract = read_contract(home() / "config" / "contract.yaml")
     settings = read_warehouse(home() / "config" / "warehouse.yaml")
     stream, popularity = _orders(orders, order_speed)
@@ -110,6 +114,8 @@ def evaluate(
             )
         ]
     console.print(_table(results))
+    if len(results) > 1:
+        console.print(_differences(results))
     write_json(
         json_file,
         {
@@ -141,14 +147,16 @@ def _drawn_orders(settings: OrderSettings, rng: np.random.Generator, duration: f
     return generate(scaled, int(rng.integers(2**31)), duration)
 
 
-def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
-    """For a seed, what makes each agent's policy."""
+def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:
+    """For a seed, what makes each agent's policy; None for the planner."""
     plain = name.removesuffix(", silenced")
     if plain.startswith("bundle"):
         folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
         bundle = read_bundle(folder, world.contract)
         return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind, number + 1)
-    choose_one("policy", plain, (*BASELINES, "bundle:FOLDER"))
+    choose_one("policy", plain, (*BASELINES, PLANNER, "bundle:FOLDER"))
+    if plain == PLANNER:
+        return lambda seed: None
     return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
 
 
@@ -165,6 +173,24 @@ def _table(results: dict[str, list[dict[str, float]]]) -> Table:
             low, high = _interval(values)
             digits = 2 if key == "on_time_share" else 1
             cells.append(f"{values.mean():.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
+        table.add_row(label, *cells)
+    return table
+
+
+def _differences(results: dict[str, list[dict[str, float]]]) -> Table:
+    """What each policy gains on one of them, seed by seed: the mean difference and its interval."""
+    base = [name for name in results if not name.endswith("silenced")][-1]
+    headings = dict(zip(results, _headings(list(results)), strict=True))
+    table = Table(box=SIMPLE_HEAD, header_style="bold", title=f"against {headings[base]}, seed by seed")
+    table.add_column("", no_wrap=True)
+    for heading in headings.values():
+        table.add_column(heading, justify="right", overflow="fold")
+    for key, label in SHOWN.items():
+        cells = []
+        for name, runs in results.items():
+            gained = np.array([run[key] - other[key] for run, other in zip(runs, results[base], strict=True)])
+            low, high = _interval(gained)
+            cells.append("" if name == base else f"{gained.mean():+.2f} [dim]{low:+.2f}..{high:+.2f}[/]")
         table.add_row(label, *cells)
     return table
 
