@@ -55,10 +55,10 @@ def update(
             for index in minibatches(choosing, parts, learner.shuffle, split):
                 tap = _stabiliser(learner, settings) if settings.link_gradient_norm or not policy_log else None
                 part = batch.select(index)
-                figures = step_policy(
+                step = step_policy(
                     part, learner, settings, entropy_weight, ranks, advice_weight=advice_weight, detach=detach, tap=tap
                 )
-                policy_log.append(figures)
+                policy_log.append(step)
                 flow = flow or (tap.figures() if tap else {})
             may_move = advice_weight > 0 or mean_figures(policy_log[first:], ranks)["kl"] <= settings.kl_limit
         for index in minibatches(everything, parts, learner.shuffle, split):

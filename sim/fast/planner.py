@@ -34,7 +34,7 @@ from sim.warehouse.state import (
 
 RELEASED_EACH = 2.5  # lines released and not yet shipped, per robot
 MISSING_WORTH = 2.0  # lines to ship that one line without stock puts an order back
-PICK_WORTH = 6.0  # m of detour that any pick is worth
+PICK_WORTH = 15.0  # m of detour that any pick is worth
 FINISH_WORTH = 20.0  # m more that the last line of an order is worth; of one with n lines left the n-th part
 LACK_WORTH = 12.0  # m that a pallet is worth whose family waiting orders lack, per line and up to two
 AGE_WORTH = 0.05  # m per second that a job has been open
@@ -178,7 +178,7 @@ def _release(board: Board, ledger: Ledger, e: int, robots: int) -> list[int]:
         lines = [choice for choice in np.flatnonzero(verb == RELEASE) if int(subject[choice]) not in taken]
         reorders = np.flatnonzero(verb == REORDER)
         if lines and released < RELEASED_EACH * robots:
-            best = min(lines, key=lambda choice: _haste(ledger, int(subject[choice]) // LINES))
+            best = int(min(lines, key=lambda choice: _haste(ledger, int(subject[choice]) // LINES)))
             taken.add(int(subject[best]))
             released += 1
         elif len(reorders) and shortage[subject[reorders]].max() >= 1.0:
@@ -186,7 +186,7 @@ def _release(board: Board, ledger: Ledger, e: int, robots: int) -> list[int]:
             shortage[subject[best]] -= 1
         else:
             best = 0
-        chosen.append(int(best))
+        chosen.append(best)
     return chosen
 
 

@@ -81,9 +81,11 @@ def draw_batch(policy: FleetPolicy) -> Batch:
     one, began = torch.ones(SAMPLES, 1, agents), torch.zeros(SAMPLES, 1, dtype=torch.bool)
     each = functools.partial(torch.unsqueeze, dim=1)  # sequences of one tick
     actions = torch.zeros(SAMPLES, 1, agents, policy.contract.action_size)
-    batch = Batch(senses.map(each), links.map(each), one[..., :0], began, actions, one, one, one, one, one, one)
+    no_memory, no_advice = one[..., :0], actions[..., :0]
+    rest = (one,) * 6
+    batch = Batch(senses.map(each), links.map(each), no_memory, began, actions, no_advice, *rest)
     with torch.no_grad():
-        log_probability, _ = replay(policy, batch)
+        log_probability = replay(policy, batch)[0]
     return batch._replace(log_probability=log_probability, advantage=torch.randn(one.shape, generator=chance))
 
 

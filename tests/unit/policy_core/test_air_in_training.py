@@ -38,7 +38,7 @@ def test_with_unchanged_weights_the_replay_gives_a_ratio_of_one(air: str, tmp_pa
     run = Run(settings_of(air), tmp_path)
     rollout = run.collector.collect(run.policy)
     batch, _ = prepare(rollout, run.learner, run.settings.ppo, ALONE)
-    log_probability, _ = replay(run.policy, batch)
+    log_probability = replay(run.policy, batch)[0]
     ratio = (log_probability - batch.log_probability).exp()
     torch.testing.assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
     if batch.links.noise is not None:  # negative control: other noise is another policy
