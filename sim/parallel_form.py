@@ -6,6 +6,8 @@ Copied, clipped and scaled once for all agents; an agent's arrays are slices of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +37,7 @@ class Form:
 
     Attributes:
         bounds: of each agent, low and high of its observation [O] and of its candidates [C, F].
-        choices: candidates of each agent [N].
+        choices: how many candidates each agent has [N].
         first: where each agent's mask begins in the fleet's [N].
     """
 
@@ -74,25 +76,14 @@ class Form:
         self._centre, self._factor = np.concatenate(centre), 1.0 / np.concatenate(half)
         self._low, self._high = _bounds(self._centre, np.concatenate(half), scaled=scaled)
         self._is_scaled = scaled
-        self.choices = np.array(choices)
-        self.first = np.cumsum(self.choices) - self.choices
+        self.choices = choices
+        self.first = list(accumulate(choices, initial=0))[:-1]
 
-    def split(
-        self, agents: Sequence[str], kinds: Mapping[str, Any]
-    ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
-        """Each agent's observation from one world's boards, and the masks of all as bool; copies, all of them."""
-        parts, masks = [], []
-        for block in self._blocks:
-            board = kinds[block.kind]
-            parts += [board.vector.ravel(), board.candidates.ravel()]
-            masks.append(board.mask.ravel())
-        row, legal = np.concatenate(parts), np.concatenate(masks)
-        if self._is_scaled:
-            row -= self._centre
-            row *= self._factor
-        np.maximum(row, self._low, out=row)
-        np.minimum(row, self._high, out=row)
-        mask = legal.astype(np.int8)
+    def split(self, agents: Sequence[str], sensed: np.ndarray, masks: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """Each agent's observation from all that one world's agents sense and may choose, in one row each; copies."""
+        row = np.subtract(sensed, self._centre) * self._factor if self._is_scaled else sensed
+        row = np.minimum(np.maximum(row, self._low), self._high)
+        mask = masks.astype(np.int8)
         observations = {}
         for block in self._blocks:
             rows = zip(
@@ -104,28 +95,26 @@ class Form:
             )
             for agent, vector, candidates, allowed in rows:
                 observations[agent] = {"observation": vector, "candidates": candidates, "action_mask": allowed}
-        return observations, legal
+        return observations
 
-    def read_actions(self, agents: Sequence[str], actions: Mapping[str, Any]) -> np.ndarray:
-        """The chosen places [N] int64.
+    def read_actions(self, agents: Sequence[str], actions: Mapping[str, Any]) -> list[int]:
+        """The chosen places [N]. Read one by one: for a few agents that costs less than an array of them.
 
         Raises:
             ValueError: one is missing, no integer, or beyond the agent's candidates; the text names the agent.
         """
+        chosen = []
         try:
-            chosen = np.array([actions[agent] for agent in agents])  # one array of all is checked at once
+            for agent, count in zip(agents, self.choices, strict=True):
+                action = index(actions[agent])
+                if not 0 <= action < count:
+                    raise ValueError(f"actions: {agent} has candidates 0 to {count - 1}, saw {action}")
+                chosen.append(action)
         except KeyError as error:
             raise ValueError(f"actions: none for {error}; every agent decides at every step") from None
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1:
-            strange = {agent: action for agent, action in actions.items() if not isinstance(action, int | np.integer)}
-            raise ValueError(f"actions: wanted an integer of every agent, saw {strange}")
-        is_out = (chosen < 0) | (chosen >= self.choices)
-        if is_out.any():
-            place = int(np.argmax(is_out))
-            raise ValueError(
-                f"actions: {agents[place]} has candidates 0 to {self.choices[place] - 1}, saw {chosen[place]}"
-            )
-        return chosen.astype(np.int64, copy=False)
+        except TypeError:
+            raise ValueError(f"actions: wanted an integer of every agent, saw {actions[agent]!r} of {agent}") from None
+        return chosen
 
 
 def _bounds(centre: np.ndarray, half: np.ndarray, *, scaled: bool) -> Bounds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.warehouse import observe
+from sim.warehouse import laser, observe
 from sim.warehouse.settings import SKUS
 from sim.warehouse.skill import SKILL_SIZE
 from tests.unit.sim.warehouse_world import orders, world
@@ -97,7 +97,7 @@ def test_a_scan_falls_into_eight_sectors_centred_on_forward():
     out = np.zeros(8)
     ranges = np.full(360, np.inf, np.float32)
     ranges[0], ranges[90], ranges[270], ranges[5] = 2.0, 3.0, 4.0, np.nan
-    observe.sectors_of_scan(ranges, 0.0, np.pi / 180, out)
+    laser.sectors_of_scan(ranges, 0.0, np.pi / 180, out)
     assert out.tolist() == [2.0, 8, 3.0, 8, 8, 8, 4.0, 8]
 
 
