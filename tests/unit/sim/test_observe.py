@@ -48,7 +48,7 @@ def test_every_field_of_the_contract_lies_where_the_kernel_writes_it(first):
             (np.hypot(*(seen.position[0, other, :2] - (x, y))) for other in range(4) if other != agent),
         )
         assert np.hypot(*field(seen, "forklift", "neighbours", agent)[:2]) == pytest.approx(nearest, rel=1e-5)
-        assert (field(seen, "forklift", "clearance", agent) <= observe.LASER_RANGE).all()
+        assert (field(seen, "forklift", "clearance", agent) <= laser.LASER_RANGE).all()
     stock = sum(field(seen, "inventory", "stock", zone) for zone in (0, 1))
     assert stock.sum() == 39 and (stock >= 1).all()
     assert field(seen, "inventory", "demand").tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
