@@ -43,6 +43,7 @@ class Side(NamedTuple):
     play: Callable[[], float]
 
 
+@pytest.mark.timeout(600)  # a minute and a half where nothing else runs
 def test_beside_other_simulators_on_one_core(record: Record) -> None:
     missing = [name for name in ("vmas", "rware") if find_spec(name) is None]
     if missing:
@@ -159,6 +160,7 @@ def rware() -> Side:
     return Side(f"RWARE small-{ROBOTS}ag", 1, ROBOTS, 0, play)
 
 
+@pytest.mark.timeout(600)
 def test_two_processes_on_two_cores(record: Record) -> None:
     cores = len(os.sched_getaffinity(0))
     if cores < 2:

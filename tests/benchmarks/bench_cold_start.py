@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.benchmarks.conftest import Record
 from tests.benchmarks.timing import TOP
 
@@ -47,6 +49,7 @@ def started(cache: Path | None) -> list[tuple[float, float]] | None:
     return [(float(wall), float(cpu)) for wall, cpu in (line.split() for line in done.stdout.splitlines())]
 
 
+@pytest.mark.timeout(4 * LIMIT)
 def test_cold_start(record: Record, tmp_path: Path) -> None:
     started(None)  # compiles what is not yet compiled
     cached, uncached = started(None), started(tmp_path)
