@@ -128,11 +128,10 @@ class WarehouseParallelEnv(ParallelEnv):
         self.agents: list[str] = []
         self._form = Form(self.world.contract, self.world.kinds, scaled=scaled)
         self._spaces = dict(zip(self.possible_agents, map(_senses_of, self._form.bounds), strict=True))
-        self._actions = {name: Discrete(int(n)) for name, n in zip(self.world.agents, self._form.choices, strict=True)}
+        self._actions = {name: Discrete(n) for name, n in zip(self.world.agents, self._form.choices, strict=True)}
         self._ticks = max(1, round(episode / self.world.contract.tick))
         self._left = -1  # ticks to go; below 0: never reset
         self._random: np.random.Generator | None = None
-        self._legal = np.zeros(0, np.bool_)
         self._floorplan, self._bodies, self._picture = floorplan, bodies, picture
         self._view: Any = None
         self._window: Any = None
@@ -182,16 +181,16 @@ class WarehouseParallelEnv(ParallelEnv):
                 raise RuntimeError("step was called before reset; call reset first, and again when `agents` is empty")
             return {}, {}, {}, {}, {}
         chosen = self._form.read_actions(self.possible_agents, actions)
-        is_legal = self._legal[self._form.first + chosen]
         names = self.agents
         infos: dict[str, dict[str, Any]] = {name: {} for name in names}
-        if not is_legal.all():
-            for place in np.flatnonzero(~is_legal):
+        allowed = self.world.masks
+        for place, first in enumerate(self._form.first):
+            if not allowed.item(first + chosen[place]):
                 infos[names[place]]["illegal_action"] = True
-            chosen = np.where(is_legal, chosen, 0)
+                chosen[place] = 0
         self._left -= 1
         is_over = self._left <= 0
-        reward = float(self.world.advance(chosen[None])[0])
+        reward = self.world.advance(np.array([chosen])).item()
         observations = self._look()
         if is_over:
             for info in infos.values():
@@ -247,8 +246,7 @@ class WarehouseParallelEnv(ParallelEnv):
 
     def _look(self) -> dict[str, dict[str, np.ndarray]]:
         """What every agent senses now, in arrays that nothing will change."""
-        observations, self._legal = self._form.split(self.possible_agents, self.world.boards)
-        return observations
+        return self._form.split(self.possible_agents, self.world.sensed, self.world.masks)
 
 
 def _senses_of(bounds: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Dict:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim.bullet.contacts import Contact
-from sim.fast.fleet import outline_gap
-from sim.warehouse.traffic import NEAR
+from sim.warehouse.outline import NEAR, outline_gap
 
 
 class ContactLog:

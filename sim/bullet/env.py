@@ -21,8 +21,10 @@ from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.world import BulletWorld
+from sim.fast.driving import command_robots, rest, use_energy
 from sim.fast.env import FastWarehouse, Streams, order_streams
-from sim.fast.fleet import begin_tick, command_robots, end_tick, goals_of, rest, use_energy
+from sim.fast.fleet import begin_tick, end_tick
+from sim.fast.robots import goals_of
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES

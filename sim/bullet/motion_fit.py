@@ -21,7 +21,7 @@ from scipy.optimize import least_squares
 
 from policy_core.config import ConfigError
 from sim.bullet.world import BulletWorld
-from sim.fast.fleet import obey
+from sim.fast.driving import obey
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.floorplan import FloorPlan, Place
 from sim.warehouse.motion import move

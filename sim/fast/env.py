@@ -8,6 +8,7 @@ ends by truncation only.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from policy_core.config import ConfigError
-from policy_core.contract import Contract, Kind, read_contract
+from policy_core.contract import Contract, read_contract
 from policy_core.environment import KindObservation, Observations, Step
-from sim.fast.fleet import NOISE, Board, count_the_living, make_robots, observe_world, tick_worlds
+from sim.fast.fleet import tick_worlds
 from sim.fast.planner import Planner
+from sim.fast.robots import NOISE, Board, Worlds, bind, count_the_living, make_robots
+from sim.fast.senses import observe_world
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
@@ -137,7 +140,7 @@ class FastWarehouse:
         self._bodies = bodies
         self._weights = settings.reward_weights()
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
-        self.boards = {name: _board(worlds, count, contract.kind(name)) for name, count in counts.items()}
+        self.boards, self.sensed, self.masks = _boards(worlds, counts, contract)
         self._planner = Planner(contract)
         self._left = np.zeros(worlds, np.int64)
         self._length = np.zeros(worlds, np.int64)
@@ -155,8 +158,10 @@ class FastWarehouse:
         self.numbers = make_numbers(
             worlds, self.settings.rules(), self.settings.motion_numbers(), self.settings.battery_numbers(self._bodies)
         )
+        self.numbers.has_laser[:] = self.settings.sensing.laser
         self.state = make_state(worlds, tables, ORDERS_HELD)
         self.robots = make_robots(worlds, forklifts)
+        self._bound: Worlds | None = None  # of all these arrays, from the first tick on
 
     def reset(self, seed: int, first_world: int = 0) -> Observations:
         """Start every world anew; world e draws all its chance from (seed, first_world + e)."""
@@ -236,15 +241,9 @@ class FastWarehouse:
 
     def _tick(self, choices: np.ndarray) -> None:
         """Apply the chosen candidates [E, N], let a tick pass, and write what everybody then senses."""
-        tick_worlds(
-            self.state,
-            self.robots,
-            *self.boards.values(),
-            choices,
-            self.tables,
-            self.numbers,
-            self.contract.tick,
-        )
+        if self._bound is None:
+            self._bound = bind(self.state, self.robots, *self.boards.values(), self.tables, self.numbers)
+        tick_worlds(self._bound, choices, self.contract.tick)
 
     def _changing(self) -> list[tuple[str, np.ndarray]]:
         groups: dict[str, Any] = {"state": self.state, "robots": self.robots, "numbers": self.numbers, **self.boards}
@@ -369,15 +368,32 @@ def _crew_of(plans: Sequence[Tables], forklifts: int) -> tuple[int, int]:
     return crews.pop()
 
 
-def _board(worlds: int, agents: int, kind: Kind) -> Board:
-    choices = kind.candidates
-    return Board(
-        np.zeros((worlds, agents, kind.observation_size), np.float32),
-        np.zeros((worlds, agents, choices, kind.candidate_size), np.float32),
-        np.zeros((worlds, agents, choices), np.bool_),
-        np.zeros((worlds, agents, choices), np.int32),
-        np.zeros((worlds, agents, choices), np.int32),
-    )
+def _boards(worlds: int, counts: dict[str, int], contract: Contract) -> tuple[dict[str, Board], np.ndarray, np.ndarray]:
+    """A board of each kind, all their vectors and candidates in one row, and all their masks in one row.
+
+    Kind after kind, of each its vectors, then its candidates: of one world, the row is what that world's agents sense.
+    """
+    kinds = {name: (count, contract.kind(name)) for name, count in counts.items()}
+    senses, masks = [], []
+    for count, kind in kinds.values():
+        senses += [(worlds, count, kind.observation_size), (worlds, count, kind.candidates, kind.candidate_size)]
+        masks.append((worlds, count, kind.candidates))
+    sensed, vectors_and_candidates = _side_by_side(senses, np.float32)
+    allowed, each = _side_by_side(masks, np.bool_)
+    boards = {
+        name: Board(vector, candidates, mask, np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.int32))
+        for name, vector, candidates, mask in zip(
+            kinds, vectors_and_candidates[::2], vectors_and_candidates[1::2], each, strict=True
+        )
+    }
+    return boards, sensed, allowed
+
+
+def _side_by_side(shapes: Sequence[tuple[int, ...]], dtype: type) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A row of zeros, and pieces of it in these shapes, one after another."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    row = np.zeros(ends[-1], dtype)
+    return row, [piece.reshape(shape) for piece, shape in zip(np.split(row, ends[:-1]), shapes, strict=True)]
 
 
 def _stations(tables: Tables, zones: int, stations: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from policy_core.contract import Contract, Kind
-from sim.fast.fleet import Board
+from sim.fast.robots import Board
 from sim.warehouse.decisions import CHARGE, CLAIM, INSPECT, PASS, REJECT_PALLET, RELEASE, REORDER, REROUTE, YIELD
 from sim.warehouse.greedy import LOW, SURE_BAD, SURE_GOOD
 from sim.warehouse.settings import SKUS

@@ -61,7 +61,6 @@ def stock_facts(
     e: int,
     zone: int,
     tables: Tables,
-    rules: Rules,
     stock: np.ndarray,
     on_order: np.ndarray,
     demand: np.ndarray,
@@ -75,17 +74,22 @@ def stock_facts(
     Returns:
         How many order lines were written, most urgent first.
     """
-    stock[:] = 0.0
-    slots, free = 0, 0
-    for place in range(len(tables.place_type)):
-        if tables.place_type[place] != SLOT or tables.place_group[place] != zone:
-            continue
-        slots += 1
-        slot = s.place_pallet[e, place]
-        if slot >= 0 and is_free_stock(s, e, slot):
-            stock[s.pallet_sku[e, slot]] += 1
-        if slot < 0 and s.place_reserved[e, place] < 0:
-            free += 1
+    told = demand_facts(s, e, demand, slack, totals, lines, line_facts)
+    zone_facts(s, e, zone, tables, stock, on_order, totals, lines[:told], line_facts[:told])
+    return told
+
+
+@kernel
+def demand_facts(
+    s: State,
+    e: int,
+    demand: np.ndarray,
+    slack: np.ndarray,
+    totals: np.ndarray,
+    lines: np.ndarray,
+    line_facts: np.ndarray,
+) -> int:
+    """What all inventory agents may know of orders: `stock_facts` but for stock, on_order, totals[0] and metres."""
     demand[:] = 0.0
     slack[:] = NO_SLACK
     released = 0
@@ -97,24 +101,11 @@ def stock_facts(
         family = s.line_sku[e, line]
         demand[family] += 1
         slack[family] = min(slack[family], s.order_due[e, line // LINES] - s.time[e])
-    on_order[:] = 0.0
-    for reorder in range(s.reorder_sku.shape[1]):
-        if s.reorder_sku[e, reorder] >= 0 and s.reorder_agent[e, reorder] == zone:
-            on_order[s.reorder_sku[e, reorder]] += 1
-    totals[0] = free / max(slots, 1)
     totals[1] = 0.0
     for family in range(len(demand)):
         totals[1] += demand[family]
     totals[2] = released
     totals[3] = until_cutoff(s, e)
-    return _urgent_lines(s, e, zone, tables, stock, lines, line_facts)
-
-
-@kernel
-def _urgent_lines(
-    s: State, e: int, zone: int, tables: Tables, has_any: np.ndarray, lines: np.ndarray, line_facts: np.ndarray
-) -> int:
-    """The most urgent open lines; `has_any` tells the zone's free pallets of each family [SKUS]."""
     count = _by_due_time(s, e, lines, line_facts)
     for row in range(count):
         best, due = lines[row, 0], line_facts[row, 0]
@@ -127,8 +118,54 @@ def _urgent_lines(
         lines[row, 2] = left
         line_facts[row, 0] = due - s.time[e]
         line_facts[row, 1] = s.time[e] - s.order_arrival[e, order]
-        line_facts[row, 2] = _dock_distance(s, e, zone, best, tables) if has_any[lines[row, 1]] > 0.0 else -1.0
     return count
+
+
+@kernel
+def zone_facts(
+    s: State,
+    e: int,
+    zone: int,
+    tables: Tables,
+    stock: np.ndarray,
+    on_order: np.ndarray,
+    totals: np.ndarray,
+    lines: np.ndarray,
+    line_facts: np.ndarray,
+) -> None:
+    """What inventory agent `zone` may know of its zone, and metres to the dock for the order lines told [J, 3]."""
+    stock[:] = 0.0
+    slots, free = 0, 0
+    for row in range(tables.type_start[SLOT], tables.type_start[SLOT + 1]):
+        place = tables.typed_place[row]
+        if tables.place_group[place] != zone:
+            continue
+        slots += 1
+        slot = s.place_pallet[e, place]
+        if slot >= 0 and is_free_stock(s, e, slot):
+            stock[s.pallet_sku[e, slot]] += 1
+        if slot < 0 and s.place_reserved[e, place] < 0:
+            free += 1
+    on_order[:] = 0.0
+    for reorder in range(s.reorder_sku.shape[1]):
+        if s.reorder_sku[e, reorder] >= 0 and s.reorder_agent[e, reorder] == zone:
+            on_order[s.reorder_sku[e, reorder]] += 1
+    totals[0] = free / max(slots, 1)
+    for row in range(len(lines)):
+        line_facts[row, 2] = -1.0
+        if stock[lines[row, 1]] > 0.0:
+            twin = _line_alike(s, e, row, lines)
+            line_facts[row, 2] = line_facts[twin, 2] if twin >= 0 else _dock_distance(s, e, zone, lines[row, 0], tables)
+
+
+@kernel
+def _line_alike(s: State, e: int, row: int, lines: np.ndarray) -> int:
+    """An earlier row of the same family and dock, and so of the same metres; -1 if there is none."""
+    dock = s.order_dock[e, lines[row, 0] // LINES]
+    for earlier in range(row):
+        if lines[earlier, 1] == lines[row, 1] and s.order_dock[e, lines[earlier, 0] // LINES] == dock:
+            return earlier
+    return -1
 
 
 @kernel
@@ -161,9 +198,9 @@ def _dock_distance(s: State, e: int, zone: int, line: int, tables: Tables) -> fl
         return -1.0
     start = tables.place_node[s.pallet_place[e, slot]]
     best = np.inf
-    for place in range(len(tables.place_type)):
-        is_dock = tables.place_type[place] == OUTBOUND and tables.place_group[place] == s.order_dock[e, line // LINES]
-        if is_dock:
+    for row in range(tables.type_start[OUTBOUND], tables.type_start[OUTBOUND + 1]):
+        place = tables.typed_place[row]
+        if tables.place_group[place] == s.order_dock[e, line // LINES]:
             best = min(best, tables.distance[start, tables.place_node[place]])
     return best if best < np.inf else -1.0
 
@@ -187,16 +224,19 @@ def queue_facts(
     queue[:] = 0
     queue[:, 0] = -1
     facts[:] = 0.0
-    row, arriving = 0, 0.0
-    for place in range(len(tables.place_type)):
+    arriving = 0.0
+    for number in range(tables.type_start[INBOUND_PLACE], tables.type_start[INBOUND_PLACE + 1]):
+        if s.place_pallet[e, tables.typed_place[number]] >= 0:
+            arriving += 1
+    row = 0
+    for number in range(tables.type_start[INSPECTION], tables.type_start[INSPECTION + 1]):
+        place = tables.typed_place[number]
+        if tables.place_group[place] != station:
+            continue
         slot = s.place_pallet[e, place]
         if slot < 0:
-            if tables.place_type[place] == INSPECTION and tables.place_group[place] == station:
-                row += 1
-            continue
-        if tables.place_type[place] == INBOUND_PLACE:
-            arriving += 1
-        if tables.place_type[place] != INSPECTION or tables.place_group[place] != station or row >= QUEUE:
+            row += 1
+        if slot < 0 or row >= QUEUE:
             continue
         queue[row, 0] = s.pallet_serial[e, slot]
         queue[row, 1] = s.pallet_state[e, slot]

@@ -32,7 +32,7 @@ from sim.warehouse.state import (
     STORE,
     State,
 )
-from sim.warehouse.stock import free_stock, waiting_line
+from sim.warehouse.stock import has_free_stock, waiting_line
 
 
 @kernel
@@ -55,7 +55,7 @@ def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
     """
     kind = s.job_type[e, slot]
     line = s.pallet_line[e, slot]
-    if kind == STORE and line < 0 and free_stock(s, e, s.pallet_sku[e, slot]) == 0:
+    if kind == STORE and line < 0 and not has_free_stock(s, e, s.pallet_sku[e, slot]):
         line = waiting_line(s, e, s.pallet_sku[e, slot])
     wanted = INSPECTION if kind == INBOUND else (QUARANTINE if kind == REJECT else SLOT)
     group = -1
@@ -63,14 +63,15 @@ def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
         wanted, group = OUTBOUND, s.order_dock[e, line // LINES]
     origin = tables.place_node[s.pallet_place[e, slot]]
     best, reach = -1, np.inf
-    for place in range(len(tables.place_type)):
-        if tables.place_type[place] != wanted or (group >= 0 and tables.place_group[place] != group):
+    for row in range(tables.type_start[wanted], tables.type_start[wanted + 1]):
+        place = tables.typed_place[row]
+        if group >= 0 and tables.place_group[place] != group:
             continue
         if s.place_pallet[e, place] >= 0 or s.place_reserved[e, place] >= 0:
             continue
         distance = tables.distance[origin, tables.place_node[place]]
         if distance < reach:
-            best, reach = place, distance
+            best, reach = int(place), distance
     return best
 
 

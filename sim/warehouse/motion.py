@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from sim.warehouse.compiled import inlined, kernel
+from sim.warehouse.right_of_way import must_wait
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.skill import (
@@ -43,7 +44,7 @@ from sim.warehouse.skill import (
     is_turned,
     wrap,
 )
-from sim.warehouse.traffic import Fleet, back_off, give_way, in_turn, in_way, must_wait, note_blocker, resolve
+from sim.warehouse.traffic import Fleet, back_off, give_way, in_turn, in_way, note_blocker, resolve
 from sim.warehouse.turning import turn_to
 
 ARRIVED = 0.25  # m from a route node that counts as passed

@@ -17,12 +17,13 @@ class Numbers(NamedTuple):
     motion: np.ndarray  # [E, MotionNumbers] float64
     battery: np.ndarray  # [E, BatteryNumbers] float64
     laser_noise: np.ndarray  # [E] m, standard deviation of the nearest return of a sector
+    has_laser: np.ndarray  # [E] bool: forklifts sense what stands around them; without, every sector is free
 
 
 def make_numbers(worlds: int, rules: Rules, motion: MotionNumbers, battery: BatteryNumbers) -> Numbers:
     """The same numbers for all worlds."""
     rows = [np.tile(np.array(numbers, float), (worlds, 1)) for numbers in (rules, motion, battery)]
-    return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds))
+    return Numbers(rows[0], rows[1], rows[2], np.zeros(worlds), np.ones(worlds, np.bool_))
 
 
 @kernel

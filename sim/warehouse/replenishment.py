@@ -54,9 +54,9 @@ def reorders_arrive(s: State, e: int, tables: Tables) -> None:
         if s.reorder_sku[e, reorder] < 0 or s.time[e] < s.reorder_eta[e, reorder]:
             continue
         place = -1
-        for candidate in range(s.place_pallet.shape[1]):
-            if tables.place_type[candidate] == INBOUND_PLACE and s.place_pallet[e, candidate] < 0:
-                place = candidate
+        for row in range(tables.type_start[INBOUND_PLACE], tables.type_start[INBOUND_PLACE + 1]):
+            if s.place_pallet[e, tables.typed_place[row]] < 0:
+                place = int(tables.typed_place[row])
                 break
         slot = _free_pallet_slot(s, e)
         if place < 0 or slot < 0:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial import KDTree
 
 from policy_core.config import ConfigError
 from sim.warehouse.drawn_graph import drawn_graph
@@ -40,6 +41,7 @@ LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it
 MOST_NEIGHBOURS = 8  # edges of one node
 LINKS_PER_PLACE = 4
 CLEARANCE_CELL = 0.1  # m
+PATCH = 0.5  # m: side of the squares of floor for which the nearest nodes are listed
 TILE = 64  # cells of a clearance grid that are made at a time
 SAME_POINT = 0.01  # m: an approach point this near a lattice node is that node
 CLOSEST_PLACES = 1.0  # m between the centres of two places
@@ -56,16 +58,25 @@ class Tables(NamedTuple):
     place_y: np.ndarray  # [P] float32 (m, map)
     place_yaw: np.ndarray  # [P] float32 (rad): heading of a robot that docks here
     place_node: np.ndarray  # [P] int32: the route node at the approach point
+    typed_place: np.ndarray  # [P] int32: the places in the order of their types, of a type in the order of places
+    type_start: np.ndarray  # [types + 1] int32: where in `typed_place` each type begins, and where the last one ends
     node_x: np.ndarray  # [V] float32 (m, map)
     node_y: np.ndarray  # [V] float32 (m, map)
     distance: np.ndarray  # [V, V] float32 (m): along the chosen way from row to column; one-way streets make it unequal
-    next_node: np.ndarray  # [V, V] int32: the next node on the way from row to column; the row itself when there
+    next_node: np.ndarray  # [V, V] int32: the next node on the way from row to column; the row itself when there. Ways
+    # to one node lie side by side in memory (Fortran order), for ways are followed to their ends
+    near_node: np.ndarray  # [...] int32: the nodes that can be nearest to a point of a patch, ascending, patch by patch
+    near_start: (
+        np.ndarray
+    )  # [patches + 1] int32: where in `near_node` each patch begins; patches go row by row, as cells
+    near_shape: np.ndarray  # [2] int32: rows and columns of patches
     neighbours: np.ndarray  # [V, 8] int32: nodes joined by an edge; -1 where there is none
     clearance: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box or floor edge; 0 inside. Row 0 is y min
     room: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box, place or floor edge; 0 inside
     grid_origin: np.ndarray  # [2] float32 (m, map): lower left corner of cell (0, 0)
     cell: float  # m
     approach: float  # m from a place's centre to its approach point
+    patch: float  # m: side of a patch
 
 
 class _Graph(NamedTuple):
@@ -86,23 +97,31 @@ def build_tables(plan: FloorPlan) -> Tables:
     """
     graph = _checked_graph(plan)
     distance, next_node = _ways(graph, plan)
+    place_type = np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8)
+    near_node, near_start, near_shape = _near_nodes(plan, graph.node)
     return Tables(
-        place_type=np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8),
+        place_type=place_type,
         place_group=np.array([place.group for place in plan.places], dtype=np.int32),
         place_x=np.array([place.x for place in plan.places], dtype=np.float32),
         place_y=np.array([place.y for place in plan.places], dtype=np.float32),
         place_yaw=np.array([place.yaw for place in plan.places], dtype=np.float32),
         place_node=graph.place_node.astype(np.int32),
+        typed_place=np.argsort(place_type, kind="stable").astype(np.int32),
+        type_start=np.searchsorted(np.sort(place_type), np.arange(len(PLACE_TYPES) + 1)).astype(np.int32),
         node_x=graph.node[:, 0].astype(np.float32),
         node_y=graph.node[:, 1].astype(np.float32),
         distance=distance.astype(np.float32),
-        next_node=next_node.astype(np.int32),
+        next_node=np.asfortranarray(next_node.astype(np.int32)),
+        near_node=near_node,
+        near_start=near_start,
+        near_shape=near_shape,
         neighbours=_neighbours(graph),
         clearance=clearance_grid(plan, _fixed(plan)),
         room=clearance_grid(plan, _blocked(plan)),
         grid_origin=np.array(plan.origin, dtype=np.float32),
         cell=CLEARANCE_CELL,
         approach=float(plan.approach),
+        patch=PATCH,
     )
 
 
@@ -393,6 +412,21 @@ def _ways(graph: _Graph, plan: FloorPlan) -> tuple[np.ndarray, np.ndarray]:
         distance = distance + distance[at, here]
         at = at[at, here]
     return distance, next_node
+
+
+def _near_nodes(plan: FloorPlan, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each patch of the floor the nodes that are nearest to any of its points; see `Tables.near_node`.
+
+    A node farther from a patch's middle than the nearest one by more than the patch's diagonal is nearest to none.
+    """
+    columns, rows = (max(1, int(np.ceil(side / PATCH))) for side in plan.size)
+    x, y = plan.origin[0] + (np.arange(columns) + 0.5) * PATCH, plan.origin[1] + (np.arange(rows) + 0.5) * PATCH
+    middle = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    tree = KDTree(node)
+    reach = tree.query(middle)[0] + np.hypot(PATCH, PATCH) + 1e-3
+    found = tree.query_ball_point(middle, reach, return_sorted=True)
+    start = np.cumsum([0, *map(len, found)])
+    return np.concatenate(found).astype(np.int32), start.astype(np.int32), np.array([rows, columns], np.int32)
 
 
 def _direction(column: np.ndarray, to_column: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from sim.warehouse.replenishment import reorders_arrive
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import Rules
 from sim.warehouse.state import ABSENT, LINES, NO_LINE, OPEN_LINE, OUTBOUND, PICK, QUARANTINE, RELEASED, State
-from sim.warehouse.stock import best_pallet, free_stock
+from sim.warehouse.stock import best_pallet, has_free_stock
 
 RECENT_TIME = 600.0  # s, how long demand is remembered; the unit of the contract's field `recent`
 
@@ -43,13 +43,17 @@ def advance(s: State, e: int, tables: Tables, rules: Rules, now: float) -> None:
 
 @kernel
 def _trucks_leave(s: State, e: int, tables: Tables, rules: Rules) -> None:
-    for place in range(s.place_pallet.shape[1]):
+    _take_away(s, e, OUTBOUND, rules.ship_time, tables)
+    _take_away(s, e, QUARANTINE, rules.collect_time, tables)
+
+
+@kernel
+def _take_away(s: State, e: int, kind: int, stay: float, tables: Tables) -> None:
+    """Pallets that have stood for `stay` (s) at places of a type are gone."""
+    for row in range(tables.type_start[kind], tables.type_start[kind + 1]):
+        place = tables.typed_place[row]
         pallet = s.place_pallet[e, place]
-        if pallet < 0:
-            continue
-        kind = tables.place_type[place]
-        stay = rules.ship_time if kind == OUTBOUND else rules.collect_time
-        if (kind == OUTBOUND or kind == QUARANTINE) and s.time[e] - s.pallet_since[e, pallet] >= stay:
+        if pallet >= 0 and s.time[e] - s.pallet_since[e, pallet] >= stay:
             s.place_pallet[e, place] = -1
             s.pallet_place[e, pallet] = -1
             s.pallet_state[e, pallet] = ABSENT
@@ -80,7 +84,7 @@ def _orders_come(s: State, e: int) -> None:
             if sku >= 0:
                 s.recent[e, sku] += 1
                 s.kpi[e, LINES_RECEIVED] += 1
-                if free_stock(s, e, sku) == 0:
+                if not has_free_stock(s, e, sku):
                     s.kpi[e, STOCK_OUTS] += 1
 
 

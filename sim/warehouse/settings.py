@@ -81,6 +81,12 @@ class Radio(Settings):
     loss: float = Bound(ge=0, le=1)
 
 
+class Sensing(Settings):
+    """What the forklifts' policies sense in simulated worlds."""
+
+    laser: bool
+
+
 class Jobs(Settings):
     """Life cycle of a job."""
 
@@ -157,6 +163,7 @@ class WarehouseSettings(Settings):
     motion: Motion
     fitted: Fitted
     radio: Radio
+    sensing: Sensing
     jobs: Jobs
     battery: Battery
     shifts: Shifts

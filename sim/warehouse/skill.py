@@ -62,8 +62,18 @@ def parked_pose(home: int, tables: Tables, numbers: MotionNumbers) -> np.ndarray
 
 @kernel
 def nearest_node(pose: np.ndarray, tables: Tables) -> int:
-    """The route node closest to a pose (x, y, ...)."""
+    """The route node closest to a pose (x, y, ...), the first of several; 0 for one that is no number."""
+    rows, columns = tables.near_shape[0], tables.near_shape[1]
+    across, along = pose[0] - tables.grid_origin[0], pose[1] - tables.grid_origin[1]
     best, reach = 0, np.inf
+    if across >= 0.0 and along >= 0.0 and across < columns * tables.patch and along < rows * tables.patch:
+        patch = int(along / tables.patch) * columns + int(across / tables.patch)
+        for place in range(tables.near_start[patch], tables.near_start[patch + 1]):
+            node = tables.near_node[place]
+            distance = (tables.node_x[node] - pose[0]) ** 2 + (tables.node_y[node] - pose[1]) ** 2
+            if distance < reach:
+                best, reach = int(node), distance
+        return best
     for node in range(len(tables.node_x)):
         distance = (tables.node_x[node] - pose[0]) ** 2 + (tables.node_y[node] - pose[1]) ** 2
         if distance < reach:

@@ -16,13 +16,12 @@ def is_free_stock(s: State, e: int, slot: int) -> bool:
 
 
 @kernel
-def free_stock(s: State, e: int, sku: int) -> int:
-    """Free pallets of a family in all zones."""
-    count = 0
-    for slot in range(s.pallet_state.shape[1]):
+def has_free_stock(s: State, e: int, sku: int) -> bool:
+    """Whether any zone has a free pallet of a family."""
+    for slot in range(s.pallet_state.shape[1]):  # noqa: SIM110  compiled code knows no any()
         if s.pallet_sku[e, slot] == sku and is_free_stock(s, e, slot):
-            count += 1
-    return count
+            return True
+    return False
 
 
 @kernel
@@ -46,21 +45,26 @@ def waiting_line(s: State, e: int, sku: int) -> int:
 
 @kernel
 def best_pallet(s: State, e: int, zone: int, line: int, tables: Tables) -> int:
-    """The zone's free pallet of the line's family with the shortest way to its dock; -1 if the zone has none."""
+    """The zone's free pallet of the line's family with the shortest way to its dock; -1 if the zone has none.
+
+    Of several at one distance the first in the order of pallets.
+    """
     best, reach = -1, np.inf
-    dock = s.order_dock[e, line // LINES]
+    family, dock = s.line_sku[e, line], s.order_dock[e, line // LINES]
     gate = 0
-    for place in range(len(tables.place_type)):
-        if tables.place_type[place] == OUTBOUND and tables.place_group[place] == dock:
-            gate = tables.place_node[place]
+    for row in range(tables.type_start[OUTBOUND], tables.type_start[OUTBOUND + 1]):
+        place = tables.typed_place[row]
+        if tables.place_group[place] == dock:
+            gate = int(tables.place_node[place])
             break
-    for slot in range(s.pallet_state.shape[1]):
-        if s.pallet_sku[e, slot] != s.line_sku[e, line] or not is_free_stock(s, e, slot):
+    for row in range(tables.type_start[SLOT], tables.type_start[SLOT + 1]):
+        place = tables.typed_place[row]
+        slot = s.place_pallet[e, place]
+        if slot < 0 or tables.place_group[place] != zone:
             continue
-        place = s.pallet_place[e, slot]
-        if tables.place_type[place] != SLOT or tables.place_group[place] != zone:
+        if s.pallet_sku[e, slot] != family or not is_free_stock(s, e, slot):
             continue
         distance = tables.distance[tables.place_node[place], gate]
-        if distance < reach:
-            best, reach = slot, distance
+        if distance < reach or (distance == reach and slot < best):
+            best, reach = int(slot), distance
     return best

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.warehouse.compiled import allocating, kernel
+from sim.warehouse.outline import BODY_REACH, OUTLINE_POINTS, gap_seen, gap_to_body, is_beyond, outline_point
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
 from sim.warehouse.skill import (
@@ -40,13 +41,9 @@ from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR, room, turn_to
 TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, farther robots are never met by turning
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
-OUTLINE_POINTS = 12
-BODY_REACH = math.hypot(FRONT, HALF_WIDTH) + 1e-3  # m; no point of an outline is farther from its centre
-NEAR = 0.25  # m between outlines, below which two robots have nearly met
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
 APART = 1.5  # m between a node and any robot that stands clear of it
 ASIDE = 1.45  # m between a robot's way and another that turns on the spot beside it
-LOOK_OUT = 12.0  # m; robots farther away are not waited for
 TIGHT_APART, TIGHT_ASIDE = 1.2, 1.0  # m, the same where there is no such room
 FARTHEST_ASIDE = 14.0  # m to drive at most to let another pass
 LONGEST_WAIT = 25.0  # s
@@ -68,28 +65,6 @@ def note_blocker(skill: np.ndarray, blocker: int, numbers: MotionNumbers) -> Non
     """Count the time (s) a robot has been blocked without a break."""
     skill[BLOCKER] = blocker
     skill[BLOCKED] = skill[BLOCKED] + numbers.step if blocker >= 0 else 0.0
-
-
-@kernel
-def outline(pose: np.ndarray, point: int, ahead: float) -> tuple[float, float]:
-    """One of twelve points on a robot's outline, in map (m): five along each side, and the middles of front and rear.
-
-    The front is moved forward by `ahead` (m), to cover where the robot will be.
-    """
-    return outline_point(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2]), point, ahead)
-
-
-@kernel
-def outline_point(x: float, y: float, c: float, s: float, point: int, ahead: float) -> tuple[float, float]:
-    """`outline` of a robot at x, y (m) whose heading has this cosine and sine."""
-    front = FRONT + ahead
-    if point < 10:
-        along = front - (front + REAR) * (point // 2) / 4
-        aside = HALF_WIDTH if point % 2 == 0 else -HALF_WIDTH
-    else:
-        along = front if point == 10 else -REAR
-        aside = 0.0
-    return x + along * c - aside * s, y + along * s + aside * c
 
 
 @kernel
@@ -133,7 +108,9 @@ def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
     steps = 1 + int(abs(sweep) / TURN_STEP)
     for other in range(len(fleet.pose)):
         at = fleet.pose[other]
-        if other == fleet.me or not math.hypot(at[0] - pose[0], at[1] - pose[1]) < TURN_REACH:  # NaN is out of reach
+        if other == fleet.me or abs(at[0] - pose[0]) >= TURN_REACH or abs(at[1] - pose[1]) >= TURN_REACH:
+            continue
+        if not math.hypot(at[0] - pose[0], at[1] - pose[1]) < TURN_REACH:  # NaN is out of reach
             continue
         at_c, at_s = math.cos(at[2]), math.sin(at[2])
         for step in range(1, steps + 1):
@@ -150,26 +127,6 @@ def in_turn(pose: np.ndarray, sweep: float, fleet: Fleet) -> int:
                 if gap < margin and gap < gap_to_body(x, y, pose[2]) - 1e-6:
                     return other
     return -1
-
-
-@kernel
-def gap_to_body(x: float, y: float, yaw: float) -> float:
-    """Metres from a point, seen from a robot's centre along the map's axes, to that robot's body; 0 inside."""
-    return gap_seen(x, y, math.cos(yaw), math.sin(yaw))
-
-
-@kernel
-def gap_seen(x: float, y: float, c: float, s: float) -> float:
-    """`gap_to_body` of a robot whose heading has this cosine and sine."""
-    along, aside = x * c + y * s, abs(y * c - x * s)
-    return math.hypot(max(along - FRONT, -REAR - along, 0.0), max(aside - HALF_WIDTH, 0.0))
-
-
-@kernel
-def is_beyond(x: float, y: float, c: float, s: float, gap: float) -> bool:
-    """Whether `gap_seen` is surely `gap` (m) or more, without a root."""
-    along, aside = x * c + y * s, abs(y * c - x * s)
-    return max(along - FRONT, -REAR - along) > gap + 1e-6 or aside - HALF_WIDTH > gap + 1e-6
 
 
 @allocating
@@ -328,58 +285,6 @@ def way_between(start: int, goal: int, tables: Tables) -> np.ndarray:
         way[count] = tables.next_node[way[count - 1], goal]
         count += 1
     return way[:count]
-
-
-@allocating
-def must_wait(skill: np.ndarray, node: int, goal: int, now: float, fleet: Fleet, tables: Tables) -> bool:
-    """Whether a robot at a node shall stay there until another has come out of the lane that lies ahead.
-
-    It stays where it stands aside of the other's way, if one step on it would not, and if further on both would meet
-    head-on. Of two that could both wait, the later one in the fleet does; nobody waits longer than `LONGEST_WAIT`.
-    """
-    if not _is_company(skill, node, fleet, tables):
-        skill[LET_PASS] = -1
-        return False
-    mine = way_between(node, goal, tables)
-    for other in range(len(fleet.pose)):
-        at = fleet.pose[other]
-        if other == fleet.me or not math.hypot(at[0] - tables.node_x[node], at[1] - tables.node_y[node]) < LOOK_OUT:
-            continue
-        if stands_still(skill, other, fleet):
-            continue
-        way = way_of(other, fleet, tables)
-        if len(mine) < 2 or _gap(node, way, tables) < ASIDE or _gap(mine[1], way, tables) >= ASIDE:
-            continue
-        if not _meets_head_on(mine, way) or (fleet.me < other and _gap(way[0], mine, tables) >= ASIDE):
-            continue
-        if skill[LET_PASS] < 0:
-            skill[WAIT_UNTIL] = now + LONGEST_WAIT
-        skill[LET_PASS] = other
-        return now < skill[WAIT_UNTIL]
-    skill[LET_PASS] = -1
-    return False
-
-
-@kernel
-def _is_company(skill: np.ndarray, node: int, fleet: Fleet, tables: Tables) -> bool:
-    """Whether any other robot that moves is near enough to a node to be waited for."""
-    for other in range(len(fleet.pose)):
-        at = fleet.pose[other]
-        if other == fleet.me or not math.hypot(at[0] - tables.node_x[node], at[1] - tables.node_y[node]) < LOOK_OUT:
-            continue
-        if not stands_still(skill, other, fleet):
-            return True
-    return False
-
-
-@kernel
-def _meets_head_on(mine: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two ways pass one link between nodes in opposite directions."""
-    for step in range(len(mine) - 1):
-        for their in range(len(other) - 1):
-            if mine[step] == other[their + 1] and mine[step + 1] == other[their]:
-                return True
-    return False
 
 
 @kernel

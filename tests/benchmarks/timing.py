@@ -19,6 +19,12 @@ def seconds_of(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
+def legal_choices(world: Any, rng: np.random.Generator) -> np.ndarray:
+    """Any legal candidate for every agent of a batched warehouse [E, N]."""
+    masks = [board.mask for board in world.boards.values()]
+    return np.concatenate([np.argmax(mask * rng.random(mask.shape), axis=2) for mask in masks], axis=1)
+
+
 def quantile_ms(seconds: Sequence[float], share: float) -> float:
     """A quantile of some durations, in ms."""
     return float(np.quantile(seconds, share)) * 1e3

@@ -162,9 +162,7 @@ class LockstepWorld(Node):
             stock, on_order, demand, slack = np.zeros((4, SKUS))
             totals, lines = np.zeros(4), np.zeros((LINE_FACTS, 3), np.int32)
             facts = np.zeros((LINE_FACTS, 3))
-            count = stock_facts(
-                self.state, 0, zone, self.tables, self.rules, stock, on_order, demand, slack, totals, lines, facts
-            )
+            count = stock_facts(self.state, 0, zone, self.tables, stock, on_order, demand, slack, totals, lines, facts)
             ros = StockReport(tick=self.tick, agent=name, can_reorder=bool(on_order.sum() < self.rules.max_pipeline))
             ros.header.stamp = stamp
             for field, values in zip(

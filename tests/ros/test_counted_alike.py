@@ -9,8 +9,9 @@ import pytest
 
 from sim.bullet.contact_log import NEAR, ContactLog, NearMissLog
 from sim.bullet.contacts import Contact
-from sim.fast.fleet import count_contacts, outline_gap
+from sim.fast.contacts import count_contacts
 from sim.warehouse.kpis import CONTACTS, KPIS, NEAR_MISSES
+from sim.warehouse.outline import outline_gap
 
 NAMES = ("a", "b", "c")
 

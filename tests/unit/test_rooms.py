@@ -119,5 +119,9 @@ def test_the_node_list_needs_neither_ros_nor_torch() -> None:
     assert guests([*paths, TOP / room("parley_agents") / "fleet.py"], "torch", "sim", *ROS) == []
 
 
+def test_the_numpy_reference_knows_nothing_of_the_kernels_it_is_held_against() -> None:
+    assert guests(files("tests/reference"), "sim", "numba", "policy_core") == []
+
+
 def test_a_forbidden_import_is_seen() -> None:
     assert guests([TOP / "policy_core" / "config.py"], "yaml") == ["policy_core/config.py imports yaml"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from sim.fast.evaluate import play
 from sim.warehouse.baselines import make_baseline
-from tests.unit.sim.warehouse_world import orders, world
+from sim.warehouse.laser import LASER_RANGE
+from sim.warehouse.settings import Sensing
+from tests.unit.sim.warehouse_world import orders, settings, world
 
 STREAM = orders(*[(20.0 * k, 20.0 * k + 200, k % 2, [k % 12, (k + 5) % 12]) for k in range(12)])
 
@@ -107,3 +111,32 @@ def test_a_silenced_auction_knows_less():
         return float(np.sum([run["claim_conflicts"] for run in runs]))
 
     assert conflicts(True) > conflicts(False)
+
+
+def test_without_a_laser_every_sector_is_free_and_nothing_else_is_different():
+    shipped = settings()
+    seeing, blind = world(STREAM), world(STREAM, its=shipped.model_copy(update={"sensing": Sensing(laser=False)}))
+    place = seeing.contract.kind("forklift").place("clearance")
+    assert shipped.sensing.laser
+    seen, unseen = seeing.reset(3), blind.reset(3)
+    for _ in range(20):
+        one, other = seen.kinds["forklift"].vector, unseen.kinds["forklift"].vector
+        assert (other[..., place] == LASER_RANGE).all() and (one[..., place] < LASER_RANGE).any()
+        assert (np.delete(one, np.r_[place], -1) == np.delete(other, np.r_[place], -1)).all()
+        choices = np.array(
+            [
+                [
+                    np.flatnonzero(board.mask[0, row])[-1]
+                    for board in seeing.boards.values()
+                    for row in range(board.mask.shape[1])
+                ]
+            ]
+        )
+        seen, unseen = seeing.step(choices).observations, blind.step(choices).observations
+    assert (seeing.robots.pose == blind.robots.pose).all()
+
+
+@pytest.mark.parametrize("value", [2, "far", None])
+def test_a_laser_that_is_neither_on_nor_off_is_refused_by_name(value):
+    with pytest.raises(ValidationError, match="laser"):
+        Sensing(laser=value)

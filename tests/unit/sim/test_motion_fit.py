@@ -23,7 +23,7 @@ from sim.bullet.motion_fit import (
     misses,
     write_fitted,
 )
-from sim.fast.fleet import obey
+from sim.fast.driving import obey
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse

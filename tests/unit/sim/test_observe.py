@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.warehouse import observe
+from sim.warehouse import laser, observe
 from sim.warehouse.settings import SKUS
 from sim.warehouse.skill import SKILL_SIZE
 from tests.unit.sim.warehouse_world import orders, world
@@ -48,7 +48,7 @@ def test_every_field_of_the_contract_lies_where_the_kernel_writes_it(first):
             (np.hypot(*(seen.position[0, other, :2] - (x, y))) for other in range(4) if other != agent),
         )
         assert np.hypot(*field(seen, "forklift", "neighbours", agent)[:2]) == pytest.approx(nearest, rel=1e-5)
-        assert (field(seen, "forklift", "clearance", agent) <= observe.LASER_RANGE).all()
+        assert (field(seen, "forklift", "clearance", agent) <= laser.LASER_RANGE).all()
     stock = sum(field(seen, "inventory", "stock", zone) for zone in (0, 1))
     assert stock.sum() == 39 and (stock >= 1).all()
     assert field(seen, "inventory", "demand").tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
@@ -97,7 +97,7 @@ def test_a_scan_falls_into_eight_sectors_centred_on_forward():
     out = np.zeros(8)
     ranges = np.full(360, np.inf, np.float32)
     ranges[0], ranges[90], ranges[270], ranges[5] = 2.0, 3.0, 4.0, np.nan
-    observe.sectors_of_scan(ranges, 0.0, np.pi / 180, out)
+    laser.sectors_of_scan(ranges, 0.0, np.pi / 180, out)
     assert out.tolist() == [2.0, 8, 3.0, 8, 8, 8, 4.0, 8]
 
 

@@ -8,7 +8,7 @@ import pytest
 from policy_core.config import ConfigError
 from sim.fast.env import FastWarehouse
 from sim.warehouse.kpis import KPI
-from sim.warehouse.observe import LASER_RANGE
+from sim.warehouse.laser import LASER_RANGE
 from sim.warehouse.settings import read_warehouse
 from sim.warehouse.skill import PHASE, has_lifted
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB

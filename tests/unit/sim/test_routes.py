@@ -10,6 +10,7 @@ import pytest
 from policy_core.config import ConfigError
 from sim.warehouse.floorplan import Box, FloorPlan, Place
 from sim.warehouse.routes import Tables, build_tables, free_nodes, unreached_places
+from sim.warehouse.skill import nearest_node
 
 STEP = 2.0  # m between nodes of the hand-made floors
 
@@ -43,6 +44,29 @@ def way(tables: Tables, start: int, goal: int) -> list[int]:
         nodes.append(int(tables.next_node[nodes[-1], goal]))
         assert len(nodes) <= len(tables.node_x), "the way never ends"
     return nodes
+
+
+def test_the_nearest_node_is_found_among_a_patchs_few_as_among_all(tables: Tables) -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate(
+        [
+            rng.uniform(0.0, 12.0, (2000, 2)),
+            rng.uniform(-9.0, 20.0, (400, 2)),
+            np.stack([tables.node_x, tables.node_y], 1),
+        ]
+    ).astype(float)
+    corners = np.array([(x, y) for x in (0.0, 2.0, 4.0, 12.0) for y in (0.0, 6.0, 12.0)])  # as near to several nodes
+    for point in [*points, *corners]:
+        away = (tables.node_x - point[0]) ** 2 + (tables.node_y - point[1]) ** 2
+        assert nearest_node(point, tables) == away.argmin()
+    assert nearest_node(np.array([np.nan, 1.0]), tables) == 0
+    listed = np.diff(tables.near_start)
+    assert listed.min() >= 1 and listed.mean() < 0.3 * len(tables.node_x)
+
+
+def test_places_are_listed_type_by_type_in_their_order(tables: Tables) -> None:
+    for kind, (start, end) in enumerate(pairwise(tables.type_start)):
+        assert tables.typed_place[start:end].tolist() == np.flatnonzero(tables.place_type == kind).tolist()
 
 
 def test_an_approach_point_on_a_lattice_node_is_that_node(tables: Tables) -> None:

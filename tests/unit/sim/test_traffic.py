@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.fast.fleet import outline_gap
 from sim.warehouse import skill as sk
 from sim.warehouse import traffic
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
 from sim.warehouse.motion import move
+from sim.warehouse.outline import outline_gap
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import read_warehouse
-from sim.warehouse.traffic import FRONT, HALF_WIDTH, LONGEST_WAIT, REAR, Fleet
+from sim.warehouse.traffic import LONGEST_WAIT, Fleet
+from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR
 
 CONFIG = Path(__file__).parents[3] / "config"
 BODIES = read_bodies(CONFIG / "bodies.yaml")

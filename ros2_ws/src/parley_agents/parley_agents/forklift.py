@@ -19,8 +19,9 @@ from sim.warehouse import skill, traffic
 from sim.warehouse.battery import end_rest, limping
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.decisions import CHARGE, CLAIM, REROUTE, YIELD
+from sim.warehouse.laser import SECTORS, sectors_of_scan
 from sim.warehouse.motion import move
-from sim.warehouse.observe import SECTORS, observe_forklift, sectors_of_scan
+from sim.warehouse.observe import observe_forklift
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers
 from sim.warehouse.state import PARKING

@@ -114,7 +114,6 @@ class Reporter:
                 0,
                 zone,
                 self._tables,
-                self._rules,
                 stock,
                 on_order,
                 demand,
