@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.world import BulletWorld
-from sim.fast.env import FastWarehouse, Streams, order_streams
+from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams, order_streams
 from sim.fast.fleet import begin_tick, command_robots, end_tick, goals_of, rest, use_energy
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
@@ -76,7 +76,8 @@ class BulletWarehouse(FastWarehouse):
 
     No guard is in the loop, as in the fast world. `touched` counts the contacts of each world's running episode by
     what was touched: robot, wall, rack, pallet and so on. A pallet whose body is not where the ledger has it is left
-    where it is, and what is odd about it is kept in `oddities`: (world, words) of the running episodes.
+    where it is, and what is odd about it is kept in `oddities`: (world, words) of the running episodes. `on_step`, if
+    set, is told after every motion step which world has moved, and its bodies.
 
     Raises:
         ConfigError: the move skill wants what the bodies cannot do.
@@ -96,21 +97,33 @@ class BulletWarehouse(FastWarehouse):
         floor: FloorPlan,
         *,
         stagger: bool = False,
+        orders_held: int = ORDERS_HELD,
     ) -> None:
         """As `FastWarehouse`, with one plan; `floor` is what it was built from."""
         check_limits(settings.motion, bodies, "the settings of the bodies")
         super().__init__(
-            worlds, forklifts, episode, plans, settings, bodies, contract, streams, popularity, stagger=stagger
+            worlds,
+            forklifts,
+            episode,
+            plans,
+            settings,
+            bodies,
+            contract,
+            streams,
+            popularity,
+            stagger=stagger,
+            orders_held=orders_held,
         )
         self.oddities: list[tuple[int, str]] = []
         self.touched: list[Counter[str]] = [Counter() for _ in range(worlds)]
+        self.on_step: Callable[[int, BulletWorld], None] | None = None
         self._floor = floor
         self._names = self.agents[:forklifts]
         self._steps = round(contract.tick / settings.motion.step)
         self._command = np.zeros((forklifts, 3))
         self._halls: list[Hall | None] = [None] * worlds
         self._opening: list[str] = [""] * worlds  # each world's chance at the start of its episode, as JSON
-        self._decided: list[list[np.ndarray]] = [[] for _ in range(worlds)]  # choices [N] of its ticks since then
+        self._decided: list[list[bytes]] = [[] for _ in range(worlds)]  # choices [N] int16 of its ticks since then
 
     def world(self, number: int) -> BulletWorld:
         """The bodies of one world."""
@@ -142,14 +155,14 @@ class BulletWarehouse(FastWarehouse):
         Bodies in contact cannot be written down whole, so they are not; equal commands from an equal start give equal
         bodies, so `restore` plays the running episodes again.
         """
-        decided = [choices for world in self._decided for choices in world]
+        decided = b"".join(choices for world in self._decided for choices in world)
         chance = json.dumps(
             [[then, rng.bit_generator.state] for then, rng in zip(self._opening, self._rng, strict=True)]
         )
         return {
             "chance": np.frombuffer(chance.encode(), np.uint8).copy(),
             "ticks": np.array([len(world) for world in self._decided]),
-            "decided": np.array(decided, np.int64).reshape(-1, len(self.agents)),
+            "decided": np.frombuffer(decided, np.int16).reshape(-1, len(self.agents)).astype(np.int64),
             "left": self._left.copy(),
             "length": self._length.copy(),
         }
@@ -207,7 +220,7 @@ class BulletWarehouse(FastWarehouse):
             self._tick_one(world, choices[world])
 
     def _tick_one(self, world: int, choices: np.ndarray) -> None:
-        self._decided[world].append(choices.copy())
+        self._decided[world].append(choices.astype(np.int16).tobytes())  # small: hours of them are kept
         parts = (self.state, world, self.robots, *self.boards.values())
         begin_tick(*parts, choices, self.tables, self.numbers)
         self._drive(world)
@@ -233,6 +246,8 @@ class BulletWarehouse(FastWarehouse):
                 else:
                     hall.world.stand(name)
             hall.world.step()
+            if self.on_step is not None:
+                self.on_step(world, hall.world)
             for row, name in enumerate(self._names):
                 told = hall.world.told_pose(name)
                 pose[row], robots.turning[world, row] = told[:4], told.w

@@ -14,6 +14,7 @@ from sim.bullet.carrying import Carrying
 from sim.bullet.contacts import Contact, pressed_bodies
 from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
+from sim.bullet.inspection import Inspection
 from sim.bullet.laser import FleetLaser
 from sim.bullet.mast_camera import MastCameras
 from sim.bullet.pallets import PalletPose, Pallets
@@ -33,6 +34,7 @@ class BulletWorld:
 
     Attributes:
         staging: for who reaches into the world from outside: boxes, and bodies that are moved at once.
+        inspection: for who counts what Bullet holds and measures how bodies lie.
 
     Args:
         plan: what stands on the floor.
@@ -79,6 +81,7 @@ class BulletWorld:
         )
         self._floor = build_floor(self._client, plan, bodies.floor.friction)
         self._names = build_boxes(self._client, plan)
+        standing = (self._floor, *self._names)
         self._robots = {
             name: Forklift(self._client, name, (x, y, yaw), bodies, robot_colour(index))
             for index, (name, x, y, yaw) in enumerate(robots)
@@ -88,6 +91,14 @@ class BulletWorld:
         self._carrying = Carrying(self._client, bodies, self._pallets, names)
         self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
         self.staging = Staging(self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names)
+        self.inspection = Inspection(
+            self._client,
+            standing,
+            self._robots,
+            self._pallets,
+            self.staging.standing_boxes,
+            self._carrying,
+        )
         # What was measured at this step and before, oldest first; sensors that report late report the oldest.
         self._scans: deque[np.ndarray] = deque(maxlen=bodies.laser.delay + 1)
         self._poses = deque([self._true_poses()], maxlen=bodies.localisation.delay + 1)

@@ -94,7 +94,7 @@ def evaluate(
         world = BulletWarehouse(*size, plans[0])
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
-    makers = {name: _maker(name, world) for name in names}  # what is no policy is refused before any has played
+    makers = {name: policy_maker(name, world) for name in names}  # what is no policy is refused before any has played
     for name, make in makers.items():
         results[name] = [
             play(
@@ -141,7 +141,7 @@ def _drawn_orders(settings: OrderSettings, rng: np.random.Generator, duration: f
     return generate(scaled, int(rng.integers(2**31)), duration)
 
 
-def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
+def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy]:
     """For a seed, what makes each agent's policy."""
     plain = name.removesuffix(", silenced")
     if plain.startswith("bundle"):
