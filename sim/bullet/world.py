@@ -16,6 +16,7 @@ from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
 from sim.bullet.inspection import Inspection
 from sim.bullet.laser import FleetLaser
+from sim.bullet.localisation import ToldPoses
 from sim.bullet.mast_camera import MastCameras
 from sim.bullet.pallets import PalletPose, Pallets
 from sim.bullet.staging import Staging
@@ -101,7 +102,7 @@ class BulletWorld:
         )
         # What was measured at this step and before, oldest first; sensors that report late report the oldest.
         self._scans: deque[np.ndarray] = deque(maxlen=bodies.laser.delay + 1)
-        self._poses = deque([self._true_poses()], maxlen=bodies.localisation.delay + 1)
+        self._told = ToldPoses(self._true_poses(), bodies.localisation, bodies.odometry, move_tick, seed)
         if bodies.laser.delay:
             self._scans.append(self._scan())
 
@@ -139,7 +140,7 @@ class BulletWorld:
                 load = self._carrying.of(robot.name)
                 if load is not None:
                     self._pallets.rest(load)
-        self._poses.append(self._true_poses())
+        self._told.note(self._true_poses())
         if self._bodies.laser.delay:
             self._scans.append(self._scan())
 
@@ -148,8 +149,8 @@ class BulletWorld:
         return self._robots[name].pose
 
     def told_pose(self, name: str) -> Pose:
-        """What localisation says of a robot: `pose` of `localisation.delay` steps ago, or of the start."""
-        return self._poses[0][name]
+        """What localisation and odometry say of a robot; see `sim.bullet.localisation`."""
+        return self._told[name]
 
     def fork_height(self, name: str) -> float:
         """Underside of the tines above the floor (m), as of the last step."""
