@@ -89,7 +89,7 @@ def test_a_granted_job_of_a_dead_robot_is_offered_again_and_another_does_it():
         seen = env.step(np.zeros((1, len(env.kinds)), np.int64)).observations
         assert env.state.time[0] - began < 30.0
     assert env.state.time[0] - began == pytest.approx(ABANDON + 1, abs=1)
-    seen = play(env, seen, 400)
+    seen = play(env, seen, 500)
     assert env.state.kpi[0, KPI["lines_shipped"]] >= 8, "it stands in a lane, and the others drive round it"
     is_over = env.state.job_type[0, slot] == NO_JOB or env.state.job_serial[0, slot] != serial
     assert is_over or env.state.job_robot[0, slot] > 0, "somebody else has taken it"
