@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ CONFIG = Path(__file__).parents[1] / "config"
 def main() -> None:
     """Play a tick of a one-world warehouse without and with bodies, and call what only the task server calls."""
     started = time.perf_counter()
-    files = {
+    files: dict[str, Any] = {
         "floorplan": str(CONFIG / "floorplans" / "small_dc.yaml"),
         "warehouse": str(CONFIG / "warehouse.yaml"),
         "contract": str(CONFIG / "contract.yaml"),

@@ -77,7 +77,7 @@ def soak(
     watched = BodiesWatch(findings, motion, pallets, limits, step)
     has_bodies = hasattr(env, "on_step")
     if has_bodies:
-        env.on_step = lambda number, world: watched.step(world)
+        env.on_step = lambda number, world: watched.step(world)  # type: ignore[attr-defined]
     began, worked, by_hour = time.perf_counter(), time.process_time(), [_figures(env)]
     every = max(1, round(limits.memory.every / env.contract.tick))
 

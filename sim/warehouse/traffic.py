@@ -50,7 +50,6 @@ LOOK_OUT = 12.0  # m; robots farther away are not waited for
 TIGHT_APART, TIGHT_ASIDE = 1.2, 1.0  # m, the same where there is no such room
 FARTHEST_ASIDE = 14.0  # m to drive at most to let another pass
 LONGEST_WAIT = 25.0  # s
-STOP_FOR = 0.3  # m; a robot this near ahead is not driven up to, but backed off from
 STOOD = 0.05  # m; a robot that moved less between two stand-offs is taken for an obstacle
 CLEAR_AHEAD = 10  # nodes of a way that are looked at for robots
 LONGEST_WAY = 40  # nodes of another's way that are looked at
@@ -294,8 +293,8 @@ def _go_aside(skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tab
     skill[DETOUR] = best
     skill[NODE] = tables.next_node[here, best]
     heading = math.atan2(tables.node_y[int(skill[NODE])] - pose[1], tables.node_x[int(skill[NODE])] - pose[0])
-    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0 or in_way(pose, heading, fleet, STOP_FOR)[0] >= 0:
-        skill[BACKING] = _shift(pose, fleet, tables)  # the way aside leads past a robot that waits for this one
+    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0:
+        skill[BACKING] = _shift(pose, fleet, tables)
     return True
 
 

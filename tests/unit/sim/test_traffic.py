@@ -276,18 +276,3 @@ def test_a_parked_robot_does_not_bar_the_lane_before_it():
     yard = Yard(tables, [start, parked], [place["parking_2"], place["parking_1"]])
     yard.skill[1, sk.PHASE] = sk.PARKED
     assert yard.all_arrive_within(120.0)
-
-
-@pytest.mark.parametrize("is_leaving", [True, False])
-def test_who_stands_before_a_robot_that_leaves_its_place_backs_off_whatever_way_aside_it_knows(is_leaving):
-    # Two trucks held each other for ever so: one backs out of a dock, the other stands across its way and only knows
-    # ways aside that lead on past the first.
-    plan = read_floorplan(CONFIG / "floorplans" / "small_dc.yaml")
-    tables, names = build_tables(plan), [place.name for place in plan.places]
-    leaver = (20.3, 1.11, -math.pi / 2, 0.0) if is_leaving else (26.0, 9.0, 0.0, 0.0)
-    fleet = fleet_of(1, leaver, (19.8, 2.1, 0.0, 0.0), goals=(names.index("parking_1"), names.index("outbound_2a")))
-    row = driving(tables, fleet)
-    row[sk.BLOCKER] = 0
-    assert (traffic.in_way(fleet.pose[1], 0.0, fleet, traffic.STOP_FOR)[0] == 0) == is_leaving
-    traffic.give_way(row, fleet.pose[1], 0.0, fleet, tables)
-    assert (row[sk.BACKING] > 0.0) == is_leaving and row[sk.LET_PASS] == 0
