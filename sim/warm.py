@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sim.bullet.env import make as make_with_bodies
 from sim.fast.env import make
 from sim.warehouse.jobs import reopen
 
@@ -14,18 +16,20 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 
 def main() -> None:
-    """Play a tick of a one-world warehouse, and call the kernel that only the task server calls."""
+    """Play a tick of a one-world warehouse without and with bodies, and call what only the task server calls."""
     started = time.perf_counter()
-    world = make(
-        1,
-        floorplan=str(CONFIG / "floorplans" / "small_dc.yaml"),
-        warehouse=str(CONFIG / "warehouse.yaml"),
-        contract=str(CONFIG / "contract.yaml"),
-        orders=str(CONFIG / "orders.yaml"),
-        bodies=str(CONFIG / "bodies.yaml"),
-    )
-    world.reset(0)
-    world.step(np.zeros((1, len(world.kinds)), np.int64))
+    files: dict[str, Any] = {
+        "floorplan": str(CONFIG / "floorplans" / "small_dc.yaml"),
+        "warehouse": str(CONFIG / "warehouse.yaml"),
+        "contract": str(CONFIG / "contract.yaml"),
+        "orders": str(CONFIG / "orders.yaml"),
+        "bodies": str(CONFIG / "bodies.yaml"),
+    }
+    world, bodies = make(1, **files), make_with_bodies(1, **files)
+    for each in (world, bodies):
+        each.reset(0)
+        each.step(np.zeros((1, len(each.kinds)), np.int64))
+    bodies.close()
     reopen(world.state, 0, 0)
     print(f"kernels are compiled ({time.perf_counter() - started:.0f} s)")
 

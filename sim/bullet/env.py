@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +22,13 @@ from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.world import BulletWorld
 from sim.fast.driving import command_robots, rest, use_energy
-from sim.fast.env import FastWarehouse, Streams, order_streams
+from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams, order_streams
 from sim.fast.fleet import begin_tick, end_tick
 from sim.fast.robots import goals_of
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES
+from sim.warehouse.randomisation import Draw, Randomisation, drawn_bodies, read_randomisation
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import WarehouseSettings, check_limits, read_warehouse
 from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED
@@ -41,6 +42,7 @@ class Hall(NamedTuple):
     pallets: LedgerBodies
     contacts: ContactLog
     near_misses: NearMissLog
+    rows: dict[str, int]  # name and number of every robot that is there
 
 
 def make(
@@ -54,22 +56,25 @@ def make(
     bodies: str = "config/bodies.yaml",
     load: tuple[float, float] = (0.7, 1.3),
     stagger: bool = True,
+    randomisation: str = "",
 ) -> BulletWarehouse:
     """Build the world from files; arguments as of `sim.fast.env.make`, and the settings of the bodies."""
     streams, popularity = order_streams(orders, load)
-    plan = read_floorplan(floorplan)
+    ranges = read_randomisation(randomisation) if randomisation else None
+    floors = [read_floorplan(plan) for plan in (ranges.floorplans if ranges else ()) or (floorplan,)]
     return BulletWarehouse(
         worlds,
         forklifts,
         episode,
-        [build_tables(plan)],
+        [build_tables(plan) for plan in floors],
         read_warehouse(warehouse),
         read_bodies(bodies),
         read_contract(contract),
         streams,
         popularity,
-        plan,
+        floors,
         stagger=stagger,
+        randomisation=ranges,
     )
 
 
@@ -78,7 +83,8 @@ class BulletWarehouse(FastWarehouse):
 
     No guard is in the loop, as in the fast world. `touched` counts the contacts of each world's running episode by
     what was touched: robot, wall, rack, pallet and so on. A pallet whose body is not where the ledger has it is left
-    where it is, and what is odd about it is kept in `oddities`: (world, words) of the running episodes.
+    where it is, and what is odd about it is kept in `oddities`: (world, words) of the running episodes. `on_step`, if
+    set, is told after every motion step which world has moved, and its bodies.
 
     Raises:
         ConfigError: the move skill wants what the bodies cannot do.
@@ -95,24 +101,43 @@ class BulletWarehouse(FastWarehouse):
         contract: Contract,
         streams: Streams,
         popularity: np.ndarray,
-        floor: FloorPlan,
+        floor: FloorPlan | Sequence[FloorPlan],
         *,
         stagger: bool = False,
+        randomisation: Randomisation | None = None,
+        orders_held: int = ORDERS_HELD,
     ) -> None:
-        """As `FastWarehouse`, with one plan; `floor` is what it was built from."""
+        """As `FastWarehouse`; `floor` is what the plan was built from, or of several plans what each was built from."""
         check_limits(settings.motion, bodies, "the settings of the bodies")
+        self._floors = (floor,) if isinstance(floor, FloorPlan) else tuple(floor)
         super().__init__(
-            worlds, forklifts, episode, plans, settings, bodies, contract, streams, popularity, stagger=stagger
+            worlds,
+            forklifts,
+            episode,
+            plans,
+            settings,
+            bodies,
+            contract,
+            streams,
+            popularity,
+            stagger=stagger,
+            randomisation=randomisation,
+            orders_held=orders_held,
         )
         self.oddities: list[tuple[int, str]] = []
         self.touched: list[Counter[str]] = [Counter() for _ in range(worlds)]
-        self._floor = floor
+        self.on_step: Callable[[int, BulletWorld], None] | None = None
         self._names = self.agents[:forklifts]
         self._steps = round(contract.tick / settings.motion.step)
         self._command = np.zeros((forklifts, 3))
         self._halls: list[Hall | None] = [None] * worlds
         self._opening: list[str] = [""] * worlds  # each world's chance at the start of its episode, as JSON
-        self._decided: list[list[np.ndarray]] = [[] for _ in range(worlds)]  # choices [N] of its ticks since then
+        self._decided: list[list[bytes]] = [[] for _ in range(worlds)]  # choices [N] int16 of its ticks since then
+
+    @property
+    def floor(self) -> FloorPlan:
+        """The plan that the running episodes play on."""
+        return self._floors[int(self._plan[0])]
 
     def world(self, number: int) -> BulletWorld:
         """The bodies of one world."""
@@ -126,7 +151,7 @@ class BulletWarehouse(FastWarehouse):
             serial = int(state.pallet_serial[number, slot])
             if slot in self.robots.pallet[number]:
                 continue
-            place = self._floor.places[state.pallet_place[number, slot]]
+            place = self.floor.places[state.pallet_place[number, slot]]
             if serial not in bodies.pallets or math.dist(bodies.pallet_pose(serial)[:2], (place.x, place.y)) > ASTRAY:
                 lost.append(serial)
         return lost
@@ -144,16 +169,17 @@ class BulletWarehouse(FastWarehouse):
         Bodies in contact cannot be written down whole, so they are not; equal commands from an equal start give equal
         bodies, so `restore` plays the running episodes again.
         """
-        decided = [choices for world in self._decided for choices in world]
+        decided = b"".join(choices for world in self._decided for choices in world)
         chance = json.dumps(
             [[then, rng.bit_generator.state] for then, rng in zip(self._opening, self._rng, strict=True)]
         )
         return {
             "chance": np.frombuffer(chance.encode(), np.uint8).copy(),
             "ticks": np.array([len(world) for world in self._decided]),
-            "decided": np.array(decided, np.int64).reshape(-1, len(self.agents)),
+            "decided": np.frombuffer(decided, np.int16).reshape(-1, len(self.agents)).astype(np.int64),
             "left": self._left.copy(),
             "length": self._length.copy(),
+            "plan": self._plan.copy(),
         }
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> Observations:
@@ -167,6 +193,8 @@ class BulletWarehouse(FastWarehouse):
                 f"saved with {len(snapshot['ticks'])} worlds of {snapshot['decided'].shape[1]} agents, here are "
                 f"{self.worlds} of {len(self.agents)}; make a world of the size that was saved"
             )
+        if snapshot["plan"][0] != self._plan[0]:
+            self._lay_out(int(snapshot["plan"][0]))
         ends = np.cumsum(snapshot["ticks"])
         self._rng = [np.random.default_rng() for _ in range(self.worlds)]
         for number, (then, now) in enumerate(json.loads(snapshot["chance"].tobytes())):
@@ -193,15 +221,17 @@ class BulletWarehouse(FastWarehouse):
             old.world.close()
         self.touched[world].clear()
         self.oddities = [odd for odd in self.oddities if odd[0] != world]
-        starts = [(name, *self.robots.pose[world, row, :3].tolist()) for row, name in enumerate(self._names)]
-        motion = self.settings.motion
+        there = np.flatnonzero(~np.isnan(self.robots.pose[world, :, 0])).tolist()
+        starts = [(self._names[row], *self.robots.pose[world, row, :3].tolist()) for row in there]
+        motion, its = self.settings.motion, drawn_bodies(self._bodies, Draw(*self._drawn[world].tolist()))
         seed = zlib.crc32(self._opening[world].encode())  # of the sensors' noise; a draw would change the rules' chance
-        bodies = BulletWorld(self._floor, starts, self._bodies, seed, motion.step, motion.dock_reach)
+        bodies = BulletWorld(self.floor, starts, its, seed, motion.step, motion.dock_reach)
         self._halls[world] = Hall(
             bodies,
-            LedgerBodies(bodies, self._floor, motion.dock_reach),
-            ContactLog(self._names),
-            NearMissLog(len(self._names)),
+            LedgerBodies(bodies, self.floor, motion.dock_reach),
+            ContactLog(bodies.robots),
+            NearMissLog(len(there)),
+            {name: row for row, name in zip(there, bodies.robots, strict=True)},
         )
 
     def _tick(self, choices: np.ndarray) -> None:
@@ -209,7 +239,7 @@ class BulletWarehouse(FastWarehouse):
             self._tick_one(world, choices[world])
 
     def _tick_one(self, world: int, choices: np.ndarray) -> None:
-        self._decided[world].append(choices.copy())
+        self._decided[world].append(choices.astype(np.int16).tobytes())  # small: hours of them are kept
         parts = (self.state, world, self.robots, *self.boards.values())
         begin_tick(*parts, choices, self.tables, self.numbers)
         self._drive(world)
@@ -229,13 +259,16 @@ class BulletWarehouse(FastWarehouse):
             now = state.time[world] + step * self.settings.motion.step
             command_robots(self._command, state, world, robots, goals, now, self.tables, self.numbers)
             was = np.column_stack([pose[:, 3], fork])
-            for row, (name, (v, w, height)) in enumerate(zip(self._names, self._command.tolist(), strict=True)):
+            for name, row in hall.rows.items():
+                v, w, height = self._command[row].tolist()
                 if robots.alive[world, row] and robots.energy[world, row] > 0.0:
                     hall.world.command(name, v, w, height)
                 else:
                     hall.world.stand(name)
             hall.world.step()
-            for row, name in enumerate(self._names):
+            if self.on_step is not None:
+                self.on_step(world, hall.world)
+            for name, row in hall.rows.items():
                 told = hall.world.told_pose(name)
                 pose[row], robots.turning[world, row] = told[:4], told.w
                 fork[row] = hall.world.fork_height(name)
@@ -243,7 +276,7 @@ class BulletWarehouse(FastWarehouse):
             for contact in hall.contacts.note(begun + step, hall.world.contacts()):
                 is_robot = contact.other in self._names
                 self.touched[world]["robot" if is_robot else contact.other.rpartition("_")[0]] += 1
-            hall.near_misses.note(np.array([hall.world.pose(name)[:4] for name in self._names]))
+            hall.near_misses.note(np.array([hall.world.pose(name)[:4] for name in hall.rows]))
         rest(world, robots, self.numbers)
         after = skill.sum(axis=0)
         state.kpi[world, BLOCKED_S] += after[BLOCKED_TOTAL] - before[BLOCKED_TOTAL]

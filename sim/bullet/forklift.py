@@ -126,10 +126,12 @@ class Forklift:
     def stand(self) -> None:
         """Stop where it is, forks and all, until the next command; may be said again at every step.
 
-        The forks' height is taken once: told anew at every step, it would follow the load that presses on them.
+        Forks that are where they were told to be hold that height: the sensed one, which a load presses below it, would
+        sink a little with every stand. Forks on their way stop at the sensed height, taken once.
         """
         if not self._is_dead:
-            self.command(0.0, 0.0, self.fork_height)
+            is_there = abs(self.fork_height - self._lift_target) < LIFTED
+            self.command(0.0, 0.0, self._lift_target if is_there else self.fork_height)
             self._is_dead = True
 
     def drive(self) -> None:

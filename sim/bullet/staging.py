@@ -70,6 +70,11 @@ class Staging:
         }
 
     @property
+    def standing_boxes(self) -> Boxes:
+        """The boxes in the world, as Bullet has them."""
+        return self._boxes
+
+    @property
     def boxes(self) -> tuple[str, ...]:
         """Names of the boxes in the world."""
         return self._boxes.names()

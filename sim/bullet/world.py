@@ -14,7 +14,9 @@ from sim.bullet.carrying import Carrying
 from sim.bullet.contacts import Contact, pressed_bodies
 from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
+from sim.bullet.inspection import Inspection
 from sim.bullet.laser import FleetLaser
+from sim.bullet.localisation import ToldPoses
 from sim.bullet.mast_camera import MastCameras
 from sim.bullet.pallets import PalletPose, Pallets
 from sim.bullet.staging import Staging
@@ -33,6 +35,7 @@ class BulletWorld:
 
     Attributes:
         staging: for who reaches into the world from outside: boxes, and bodies that are moved at once.
+        inspection: for who counts what Bullet holds and measures how bodies lie.
 
     Args:
         plan: what stands on the floor.
@@ -79,6 +82,7 @@ class BulletWorld:
         )
         self._floor = build_floor(self._client, plan, bodies.floor.friction)
         self._names = build_boxes(self._client, plan)
+        standing = (self._floor, *self._names)
         self._robots = {
             name: Forklift(self._client, name, (x, y, yaw), bodies, robot_colour(index))
             for index, (name, x, y, yaw) in enumerate(robots)
@@ -88,9 +92,17 @@ class BulletWorld:
         self._carrying = Carrying(self._client, bodies, self._pallets, names)
         self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
         self.staging = Staging(self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names)
+        self.inspection = Inspection(
+            self._client,
+            standing,
+            self._robots,
+            self._pallets,
+            self.staging.standing_boxes,
+            self._carrying,
+        )
         # What was measured at this step and before, oldest first; sensors that report late report the oldest.
         self._scans: deque[np.ndarray] = deque(maxlen=bodies.laser.delay + 1)
-        self._poses = deque([self._true_poses()], maxlen=bodies.localisation.delay + 1)
+        self._told = ToldPoses(self._true_poses(), bodies.localisation, bodies.odometry, move_tick, seed)
         if bodies.laser.delay:
             self._scans.append(self._scan())
 
@@ -128,7 +140,7 @@ class BulletWorld:
                 load = self._carrying.of(robot.name)
                 if load is not None:
                     self._pallets.rest(load)
-        self._poses.append(self._true_poses())
+        self._told.note(self._true_poses())
         if self._bodies.laser.delay:
             self._scans.append(self._scan())
 
@@ -137,8 +149,8 @@ class BulletWorld:
         return self._robots[name].pose
 
     def told_pose(self, name: str) -> Pose:
-        """What localisation says of a robot: `pose` of `localisation.delay` steps ago, or of the start."""
-        return self._poses[0][name]
+        """What localisation and odometry say of a robot; see `sim.bullet.localisation`."""
+        return self._told[name]
 
     def fork_height(self, name: str) -> float:
         """Underside of the tines above the floor (m), as of the last step."""

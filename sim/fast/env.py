@@ -35,7 +35,7 @@ from sim.warehouse.state import ABSENT, INSPECTION, NO_JOB, PARKING, SLOT, UNDEC
 from sim.warehouse.stations import middle_of
 
 STATE_SIZE = 17
-ORDERS_HELD = 256  # orders one world can receive in an episode
+ORDERS_HELD = 256  # orders one world can receive in an episode, unless it is told otherwise
 
 PLAN_CHANCE = 77  # names the stream of chance that a batch's floor plan is drawn from
 
@@ -117,12 +117,14 @@ class FastWarehouse:
         *,
         stagger: bool = False,
         randomisation: Randomisation | None = None,
+        orders_held: int = ORDERS_HELD,
     ) -> None:
         """Allocate all arrays; `reset` starts the worlds.
 
         Args:
             plans: floor plans with the same zones and stations; `reset` draws one for all worlds.
             popularity: of the families [SKUS]; shapes the initial stock.
+            orders_held: orders one world can receive in an episode.
         """
         zones, stations = _crew_of(plans, forklifts)
         self.contract = contract
@@ -137,6 +139,7 @@ class FastWarehouse:
         self._popularity = popularity
         self._stagger = stagger
         self._randomisation = randomisation
+        self._orders_held = orders_held
         self._bodies = bodies
         self._weights = settings.reward_weights()
         counts = {"forklift": forklifts, "inventory": zones, "quality": stations}
@@ -159,7 +162,7 @@ class FastWarehouse:
             worlds, self.settings.rules(), self.settings.motion_numbers(), self.settings.battery_numbers(self._bodies)
         )
         self.numbers.has_laser[:] = self.settings.sensing.laser
-        self.state = make_state(worlds, tables, ORDERS_HELD)
+        self.state = make_state(worlds, tables, self._orders_held)
         self.robots = make_robots(worlds, forklifts)
         self._bound: Worlds | None = None  # of all these arrays, from the first tick on
 

@@ -10,6 +10,7 @@ from policy_core.environment import Observations
 from policy_core.serving.policy import AgentPolicy, Heard, Observation
 from sim.fast.env import FastWarehouse
 
+DEADLINE = 0.2  # s a round of messages lasts at most, as in training (policy_core/comm/channel.py)
 MakePolicy = Callable[[str, int], AgentPolicy]  # kind, number within the kind -> policy
 
 
@@ -40,14 +41,15 @@ def play(
     places = zip(env.kinds, numbers, strict=True)
     policies = [] if make_policy is None else [make_policy(kind, number) for kind, number in places]
     observations = env.reset(seed)
-    drawn = env.draws(0).get("link_loss", -1.0)
-    loss = drawn if drawn >= 0.0 else loss
+    drawn = env.draws(0)
+    loss = drawn["link_loss"] if drawn.get("link_loss", -1.0) >= 0.0 else loss
+    delay = max(drawn.get("link_delay", 0.0), 0.0)
     total = 0.0
     while True:
         if make_policy is None:
             step = env.step(env.advise())
         else:
-            choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced)
+            choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced, delay)
             step = env.step(choices[None])
         total += float(step.reward[0, 0])
         if step.truncated[0]:
@@ -64,8 +66,14 @@ def decide(
     reach: float,
     loss: float,
     is_silenced: bool,
+    delay: float = 0.0,
 ) -> np.ndarray:
-    """One tick's joint decision [N]: all observe, talk for the contract's rounds through the air, and choose."""
+    """One tick's joint decision [N]: all observe, talk for the contract's rounds through the air, and choose.
+
+    With a delay (s, mean of an exponential transport time) an agent reads a round when all it expects have been heard,
+    or when the round's time is over; what comes later is absent, and the age of what it read counts from the
+    observation. The same as `policy_core.comm.channel.receive`, to which a test holds it.
+    """
     count = len(policies)
     position = observations.position[0]
     distance = np.hypot(*(position[:, None, :2] - position[None, :, :2]).transpose(2, 0, 1))
@@ -77,17 +85,25 @@ def decide(
         messages[agent] = policy.begin(
             Observation(sensed.vector[0, row], sensed.candidates[0, row], sensed.mask[0, row], (x, y, yaw))
         )
-    for _ in range(env.contract.rounds):
+    sent = np.zeros(count)  # s since the observation, when each speaks
+    for number in range(env.contract.rounds):
         spoken = messages.copy()
         is_heard = (distance <= reach) & (air.random((count, count)) >= loss) & (not is_silenced)
         is_heard &= observations.alive[0][None, :] & observations.alive[0][:, None]
+        age = np.zeros(count)
+        if delay > 0.0:
+            expected = (distance <= reach) & observations.alive[0][None, :] & observations.alive[0][:, None]
+            np.fill_diagonal(expected, False)
+            arrival = sent[None, :] + air.exponential(delay, (count, count))
+            is_heard, age = in_time(arrival, expected, expected & is_heard, sent, (number + 1) * DEADLINE)
+            sent = age
         for agent, policy in enumerate(policies):
             others = [other for other in range(count) if other != agent]
             present = is_heard[agent, others]
             answer = policy.hear(
                 Heard(
                     np.where(present[:, None], spoken[others], 0.0).astype(np.float32),
-                    np.zeros(count - 1, np.float32),
+                    np.where(present, age[agent], 0.0).astype(np.float32),
                     present,
                     position[others],
                     tuple(env.kinds[other] for other in others),
@@ -96,3 +112,21 @@ def decide(
             if answer is not None:
                 messages[agent] = answer
     return np.array([policy.choose() for policy in policies], np.int64)
+
+
+def in_time(
+    arrival: np.ndarray, expected: np.ndarray, on_its_way: np.ndarray, sent: np.ndarray, limit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which messages of a round are read [N, N] bool, receivers first, and when each agent reads [N] (s).
+
+    Args:
+        arrival: of every message [N, N] (s since the observation).
+        expected: who waits for whom [N, N] bool.
+        on_its_way: which of these messages were not lost [N, N] bool.
+        sent: when each agent itself spoke [N] (s).
+        limit: when the round ends (s).
+    """
+    heard = on_its_way & (arrival <= limit)
+    is_complete = (heard | ~expected).all(axis=1)
+    last = np.where(heard, arrival, 0.0).max(axis=1, initial=0.0)
+    return heard, np.where(is_complete, np.maximum(last, sent), limit)

@@ -128,6 +128,8 @@ def _report(s: State, e: int, robots: Robots, tables: Tables, rules: Rules) -> N
                 and s.job_robot[e, slot] == robot
                 and s.time[e] - robots.heard[e, robot] >= rules.abandon_after
             ):
+                if s.job_phase[e, slot] == GRANTED and has_lifted(robots.skill[e, robot]):
+                    picked(s, e, slot)  # it lifted in the very tick in which it died, and has not said so
                 reopen(s, e, slot)
             continue
         robots.heard[e, robot] = s.time[e]

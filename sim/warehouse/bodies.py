@@ -73,6 +73,16 @@ class Localisation(Settings):
     """How a robot learns where it is."""
 
     delay: int = Bound(ge=0, le=50)
+    noise: float = Bound(ge=0, le=0.5)
+    turn_noise: float = Bound(ge=0, le=0.5)
+    wander: float = Bound(ge=0, le=600)
+
+
+class Odometry(Settings):
+    """How a robot learns how fast it moves."""
+
+    speed_noise: float = Bound(ge=0, le=1)
+    turn_noise: float = Bound(ge=0, le=1)
 
 
 class MastCamera(Settings):
@@ -121,6 +131,7 @@ class Bodies(Settings):
     forks: Forks
     laser: Laser
     localisation: Localisation
+    odometry: Odometry
     camera: MastCamera
     pallet: PalletBody
     floor: FloorSurface

@@ -36,6 +36,7 @@ LIMITS = {  # what a range may span
     "outages": (0.0, 1.0),
     "link_loss": (0.0, 0.9),
 }
+LATER = {"link_delay": (0.0, 2.0)}  # drawn after all others, so that what was drawn before it was there is the same
 
 
 class Draw(NamedTuple):
@@ -56,6 +57,7 @@ class Draw(NamedTuple):
     outages: float = -1.0  # below 0: as config/warehouse.yaml has it
     link_loss: float = -1.0  # below 0: as the run has it
     robots: float = -1.0  # below 0: all
+    link_delay: float = -1.0  # below 0: as the run has it
 
 
 class Randomisation(Settings):
@@ -75,12 +77,13 @@ class Randomisation(Settings):
     charge: Range
     outages: Range
     link_loss: Range
+    link_delay: Range
     robots: tuple[int, int] | None = Bound(None)
     floorplans: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _ranges_are_ranges(self) -> Randomisation:
-        for name, (least, most) in LIMITS.items():
+        for name, (least, most) in (LIMITS | LATER).items():
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
                 raise ValueError(
@@ -94,7 +97,8 @@ class Randomisation(Settings):
         """One world's numbers for one episode, uniform in their ranges."""
         drawn = {name: float(rng.uniform(*getattr(self, name))) for name in LIMITS}
         low, high = self.robots or (-1, -1)
-        return Draw(**drawn, robots=float(rng.integers(low, high + 1)))
+        drawn["robots"] = float(rng.integers(low, high + 1))
+        return Draw(**drawn, **{name: float(rng.uniform(*getattr(self, name))) for name in LATER})
 
 
 def read_randomisation(path: Path | str) -> Randomisation:
@@ -141,13 +145,18 @@ def drawn_settings(settings: WarehouseSettings, draw: Draw) -> WarehouseSettings
 
 
 def drawn_bodies(bodies: Bodies, draw: Draw) -> Bodies:
-    """The bodies as a world drew them: masses of truck and load, and every friction."""
+    """The bodies as a world drew them: masses of truck and load, every friction, the drive's lag, the laser's noise."""
     truck, forks, pallet = bodies.forklift, bodies.forks, bodies.pallet
     return bodies.model_copy(
         update={
             "forklift": truck.model_copy(
-                update={"mass": truck.mass * draw.mass, "wheel_friction": truck.wheel_friction * draw.friction}
+                update={
+                    "mass": truck.mass * draw.mass,
+                    "wheel_friction": truck.wheel_friction * draw.friction,
+                    "lag": truck.lag + draw.lag,
+                }
             ),
+            "laser": bodies.laser.model_copy(update={"noise": max(bodies.laser.noise, draw.laser_noise)}),
             "forks": forks.model_copy(
                 update={"mass": forks.mass * draw.mass, "friction": forks.friction * draw.friction}
             ),

@@ -97,6 +97,10 @@ def build_tables(plan: FloorPlan) -> Tables:
     """
     graph = _checked_graph(plan)
     distance, next_node = _ways(graph, plan)
+    needless = _is_tight(graph, plan) & ~_on_the_way(next_node, graph.place_node)
+    if needless.any():
+        graph = _part(graph, ~needless)
+        distance, next_node = _ways(graph, plan)
     place_type = np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8)
     near_node, near_start, near_shape = _near_nodes(plan, graph.node)
     return Tables(
@@ -373,6 +377,11 @@ def _largest_part(plan: FloorPlan, graph: _Graph) -> _Graph:
             f"with the other {len(plan.places) - len(apart)} places. A robot needs a way {2 * ROBOT_RADIUS} m wide; "
             f"widen the way, move the places, or try a smaller lattice than {plan.lattice} m."
         )
+    return _part(graph, keep)
+
+
+def _part(graph: _Graph, keep: np.ndarray) -> _Graph:
+    """Only the nodes to keep, bool [V], and the edges between them."""
     new_index = np.cumsum(keep) - 1
     kept = keep[graph.edge].all(axis=1)
     edge = new_index[graph.edge[kept]]
@@ -393,7 +402,7 @@ def _ways(graph: _Graph, plan: FloorPlan) -> tuple[np.ndarray, np.ndarray]:
     start, end, speed = _directed(graph)
     metres = np.hypot(*(graph.node[end] - graph.node[start]).T)
     weight = np.where(_direction(graph.column[start], graph.column[end]) <= 0, AGAINST_THE_WAY, 1.0) * metres
-    is_tight = (nearest_rectangle(graph.node, _fixed(plan)) < TURNING_RADIUS) & (graph.column[:, 0] >= 0)
+    is_tight = _is_tight(graph, plan)
     weight *= np.where(is_tight[start] | is_tight[end], TIGHT, 1.0)
     for area in plan.slow:
         inside = nearest_rectangle((graph.node[start] + graph.node[end]) / 2, area_rectangles([area])) == 0
@@ -427,6 +436,28 @@ def _near_nodes(plan: FloorPlan, node: np.ndarray) -> tuple[np.ndarray, np.ndarr
     found = tree.query_ball_point(middle, reach, return_sorted=True)
     start = np.cumsum([0, *map(len, found)])
     return np.concatenate(found).astype(np.int32), start.astype(np.int32), np.array([rows, columns], np.int32)
+
+
+def _is_tight(graph: _Graph, plan: FloorPlan) -> np.ndarray:
+    """Lattice nodes on which a robot cannot turn without sweeping over something that stands: bool [V]."""
+    return np.asarray((nearest_rectangle(graph.node, _fixed(plan)) < TURNING_RADIUS) & (graph.column[:, 0] >= 0))
+
+
+def _on_the_way(next_node: np.ndarray, place_node: np.ndarray) -> np.ndarray:
+    """Nodes that some way from place to place uses: bool [V].
+
+    Nobody else may be sent there: a robot that gave way on a tight node brushed the wall beside it, for there it can
+    only be driven straight past the wall, and to give way it turns in and out.
+    """
+    found = np.zeros(len(next_node), dtype=bool)
+    goal = np.unique(place_node)
+    at = np.repeat(goal[:, None], len(goal), axis=1)  # from every place to every other, a node at a time
+    while True:
+        found[at] = True
+        after = next_node[at, goal[None, :]]
+        if np.array_equal(after, at):
+            return found
+        at = after
 
 
 def _direction(column: np.ndarray, to_column: np.ndarray) -> np.ndarray:

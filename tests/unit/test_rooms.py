@@ -80,6 +80,7 @@ def test_the_warehouse_knows_no_simulator_and_the_fast_one_not_the_one_built_on_
     assert guests(files("sim/warehouse"), "sim.bullet", "sim.fast", "sim.view", "pybullet") == []
     assert guests(files("sim/view"), "sim.bullet", "sim.fast", "pybullet") == []
     assert guests(files("sim/fast"), "sim.bullet", "pybullet") == []
+    assert guests(files("sim/warehouse", "sim/view", "sim/fast", "sim/bullet"), "sim.soak") == []
     bodies = [path for path in files("sim/bullet") if path.stem not in ON_THE_FAST_WORLD]
     assert guests(bodies, "sim.fast") == []
 

@@ -104,3 +104,20 @@ def test_a_robot_without_power_keeps_its_load_where_it_is(is_told_its_height):
     run(world, 3.0, forks=LOW)
     assert world.fork_height("robot") == pytest.approx(LOW, abs=0.005), "and obeys again"
     world.close()
+
+
+def test_forks_that_have_arrived_are_held_where_they_were_told_and_others_stop_at_once():
+    world = with_pallet_on_forks()
+    truck = world._robots["robot"]
+    assert truck.fork_height != HIGH, "the load presses on them a little"
+    world.stand("robot")
+    assert truck._lift_target == HIGH
+    run(world, 1.5, forks=LOW)
+    run(world, 0.5, forks=HIGH)
+    on_the_way = truck.fork_height
+    assert LOW + 0.01 < on_the_way < HIGH - 0.01
+    world.stand("robot")
+    for _ in range(20):
+        world.step()
+    assert truck.fork_height == pytest.approx(on_the_way, abs=0.005)
+    world.close()

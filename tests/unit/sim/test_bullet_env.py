@@ -6,6 +6,7 @@ import importlib
 import math
 
 import numpy as np
+import pybullet
 import pytest
 
 from policy_core.config import ConfigError
@@ -19,6 +20,7 @@ from sim.warehouse.baselines import make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import Box, FloorPlan, read_floorplan
 from sim.warehouse.kpis import CONTACTS, DISTANCE_M
+from sim.warehouse.randomisation import read_randomisation
 from sim.warehouse.skill import has_lifted
 from sim.warehouse.state import ABSENT
 from tests.unit.sim import warehouse_world
@@ -231,4 +233,59 @@ def test_ten_minutes_of_a_known_policy_ship_about_what_the_fast_world_ships(name
     assert bullet["distance_m"] == pytest.approx(fast["distance_m"], rel=0.2)
     assert bullet["orders_done"] >= 5
     assert bullet["contacts"] <= 30, "brushing walls and racks; without a guard some of it lasts"
+    env.close()
+
+
+def randomised(worlds=2, **changes):
+    ranges = read_randomisation(CONFIG / "randomisation.yaml").model_copy(update={"outages": (0.0, 0.0), **changes})
+    fast = warehouse_world.world(STREAM, worlds=worlds, randomisation=ranges)
+    parts = (fast.tables, fast.settings, BODIES, fast.contract)
+    size = (worlds, 4, 300.0, [parts[0]], *parts[1:], lambda rng, duration, demand: STREAM, np.ones(12))
+    return fast, BulletWarehouse(*size, [PLAN], randomisation=ranges)
+
+
+def test_every_world_draws_its_bodies_and_tells_what_it_drew():
+    fast, env = randomised(robots=(3, 3))
+    fast.reset(7), env.reset(7)
+    drew = [env.draws(number) for number in range(2)]
+    seen = env.advance(np.zeros((2, len(env.agents)), np.int64))
+    assert np.isfinite(seen).all() and np.isnan(env.robots.pose[:, 3]).all()
+    masses = []
+    for number in range(2):
+        drawn, world = drew[number], env.world(number)
+        assert drawn == fast.draws(number), "the same seed draws the same in both simulators"
+        assert {f"draw {name}": value for name, value in drawn.items()}.items() <= env.kpis(number).items()
+        assert world.robots == ("forklift_1", "forklift_2", "forklift_3"), "the fourth is not there"
+        serial = world.pallets[0]
+        mass, friction = pybullet.getDynamicsInfo(world._pallets.body(serial), -1, physicsClientId=world._client)[:2]
+        assert mass == pytest.approx(BODIES.pallet.mass * drawn["mass"])
+        assert friction == pytest.approx(BODIES.pallet.friction * drawn["friction"])
+        truck = world._bodies
+        assert truck.forklift.lag == pytest.approx(BODIES.forklift.lag + drawn["lag"])
+        assert truck.laser.noise == max(BODIES.laser.noise, drawn["laser_noise"])
+        masses.append(mass)
+    assert masses[0] != masses[1]
+    env.close()
+
+
+def test_heavy_slow_trucks_do_less_than_light_quick_ones():
+    driven = []
+    for draw in ({"speed": (0.4, 0.4), "lag": (0.4, 0.4)}, {"speed": (1.05, 1.05), "lag": (0.0, 0.0)}):
+        _, env = randomised(worlds=1, robots=(4, 4), charge=(1.0, 1.0), **draw)
+        played(env, 4, ticks=40)
+        driven.append(env.state.kpi[0, DISTANCE_M])
+        env.close()
+    assert driven[0] < 0.7 * driven[1]
+
+
+def test_a_randomised_world_is_restored_with_what_it_drew():
+    _, env = randomised(worlds=1)
+    env.reset(9)
+    for _ in range(15):
+        env.step(np.zeros((1, len(env.agents)), np.int64))
+    saved, drawn, pose = env.snapshot(), env.draws(0), env.robots.pose.copy()
+    env.reset(10)
+    assert env.draws(0) != drawn
+    env.restore(saved)
+    assert env.draws(0) == drawn and np.array_equal(env.robots.pose, pose, equal_nan=True)
     env.close()

@@ -153,3 +153,36 @@ def test_a_hundred_worlds_opened_and_closed_leave_neither_clients_nor_memory():
     print(f"memory held: {held[-1] / 2**20:.0f} MiB, {slope:+.1f} KiB a world")
     assert clients() == opened
     assert slope < 64, "KiB a world; one world with its two cameras holds some thousand"
+
+
+def test_a_noisy_localisation_errs_as_far_and_as_long_as_it_says():
+    spread, wander = 0.05, 1.0
+    world = hall(bodies=with_("localisation", noise=spread, turn_noise=0.02, wander=wander), seed=4)
+    errors = []
+    for _ in range(4000):
+        world._told.note(world._true_poses())
+        told, true = world.told_pose("robot"), world.pose("robot")
+        errors.append((told.x - true.x, told.y - true.y, told.yaw - true.yaw))
+    found = np.array(errors)
+    assert found.std(axis=0) == pytest.approx([spread, spread, 0.02], rel=0.25)
+    one_later = np.corrcoef(found[:-1, 0], found[1:, 0])[0, 1]
+    assert one_later == pytest.approx(math.exp(-0.1 / wander), abs=0.03)
+    assert abs(np.corrcoef(found[:-50, 0], found[50:, 0])[0, 1]) < 0.2, "five seconds later it is another"
+    world.close()
+
+
+def test_noisy_odometry_errs_in_proportion_to_the_speed_and_the_same_seed_errs_alike():
+    def driven(seed: int, v: float):
+        world = hall(bodies=with_("odometry", speed_noise=0.1, turn_noise=0.2), seed=seed)
+        run(world, 1.5, v=v)
+        told = []
+        for _ in range(30):
+            run(world, 0.1, v=v)
+            told.append(world.told_pose("robot").v / max(world.pose("robot").v, 1e-9))
+            assert world.told_pose("robot")[:3] == world.pose("robot")[:3], "the pose is not touched by it"
+        world.close()
+        return np.array(told)
+
+    first = driven(1, 0.6)
+    assert first.std() == pytest.approx(0.1, rel=0.4) and first.mean() == pytest.approx(1.0, abs=0.06)
+    assert (first == driven(1, 0.6)).all() and (first != driven(2, 0.6)).any()

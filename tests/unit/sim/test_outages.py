@@ -89,7 +89,7 @@ def test_a_granted_job_of_a_dead_robot_is_offered_again_and_another_does_it():
         seen = env.step(np.zeros((1, len(env.kinds)), np.int64)).observations
         assert env.state.time[0] - began < 30.0
     assert env.state.time[0] - began == pytest.approx(ABANDON + 1, abs=1)
-    seen = play(env, seen, 400)
+    seen = play(env, seen, 500)
     assert env.state.kpi[0, KPI["lines_shipped"]] >= 8, "it stands in a lane, and the others drive round it"
     is_over = env.state.job_type[0, slot] == NO_JOB or env.state.job_serial[0, slot] != serial
     assert is_over or env.state.job_robot[0, slot] > 0, "somebody else has taken it"
@@ -171,3 +171,22 @@ def test_bad_ranges_are_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="after must be a range"):
         read_warehouse(path)
+
+
+def test_a_robot_that_dies_in_the_tick_in_which_it_lifts_keeps_its_load():
+    env = world(STREAM, episode=900.0)
+    seen = env.reset(1)
+    for _ in range(200):
+        seen = env.step(decided(env, seen)[None]).observations
+        slot = int(env.robots.pallet[0, 0])
+        if slot >= 0 and env.state.job_phase[0, slot] == GRANTED and has_lifted(env.robots.skill[0, 0]):
+            break
+    else:
+        raise AssertionError("robot 0 never lifted between two reports")
+    hold(env, 0)
+    nothing = np.zeros((1, len(env.kinds)), np.int64)
+    for _ in range(int(ABANDON) + 3):
+        env.step(nothing)
+    state = env.state
+    assert (state.job_phase[0, slot], state.job_robot[0, slot], state.pallet_place[0, slot]) == (CARRYING, 0, -1)
+    assert not (state.place_pallet[0] == slot).any(), "and it is on no place any more"

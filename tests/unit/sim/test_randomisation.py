@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from policy_core.comm.channel import receive
 from policy_core.config import ConfigError
 from sim.fast.env import make
+from sim.fast.evaluate import DEADLINE, in_time, play
+from sim.warehouse.baselines import make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPI
@@ -178,3 +182,40 @@ def test_bad_ranges_are_refused_by_name(tmp_path, name, value, words):
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=words):
         read_randomisation(path)
+
+
+def test_messages_are_as_late_in_evaluation_as_in_training():
+    chance, count, rounds = np.random.default_rng(3), 6, 3
+    expected = chance.random((count, count)) < 0.7
+    np.fill_diagonal(expected, False)
+    lost = chance.random((rounds, count, count)) < 0.1
+    delay = chance.exponential(0.1, (rounds, count, count))
+    there = receive(*(torch.tensor(each)[None] for each in (expected, lost, delay)), DEADLINE)
+    sent = np.zeros(count)
+    for number in range(rounds):
+        arrival = sent[None, :] + delay[number]
+        heard, read_at = in_time(arrival, expected, expected & ~lost[number], sent, (number + 1) * DEADLINE)
+        np.testing.assert_array_equal(heard, there.heard[0, number].numpy())
+        age = np.where(heard, read_at[:, None], 0.0)
+        np.testing.assert_allclose(age, there.age[0, number].numpy())
+        sent = read_at
+    assert 0 < heard.sum() < expected.sum()
+
+
+def test_a_drawn_delay_makes_messages_old_or_absent():
+    for delay in ((0.0, 0.0), (0.3, 0.3)):
+        env = world(STREAM, episode=5.0, randomisation=ranges(link_delay=delay))
+        ears = []
+
+        def ear(kind, number, env=env, ears=ears):
+            policy = make_baseline("greedy", env.contract, kind, number, 0)
+            hear = policy.hear
+            policy.hear = lambda heard: ears.append((heard.present.mean(), heard.age.max())) or hear(heard)
+            return policy
+
+        play(env, ear, 1, reach=1000.0)
+        share, oldest = np.mean([each[0] for each in ears]), max(each[1] for each in ears)
+        if delay == (0.0, 0.0):
+            assert share == 1.0 and oldest == 0.0
+        else:
+            assert 0.1 < share < 0.9 and 0.0 < oldest <= 2 * DEADLINE

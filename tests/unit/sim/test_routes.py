@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from policy_core.config import ConfigError
-from sim.warehouse.floorplan import Box, FloorPlan, Place
+from sim.warehouse import routes
+from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
 from sim.warehouse.routes import Tables, build_tables, free_nodes, unreached_places
 from sim.warehouse.skill import nearest_node
 
+CONFIG = Path(__file__).parents[3] / "config"
 STEP = 2.0  # m between nodes of the hand-made floors
 
 
@@ -155,3 +158,20 @@ def test_a_free_node_lies_a_robot_radius_from_everything() -> None:
     assert plain == 36
     assert len(free_nodes(hall(6, 6, near))) == 36
     assert len(free_nodes(hall(6, 6, nearer))) == 35
+
+
+def test_nobody_is_sent_to_a_node_beside_a_wall_that_no_way_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = read_floorplan(CONFIG / "floorplans" / "small_dc.yaml")
+    pruned = build_tables(plan)
+    monkeypatch.setattr(routes, "_on_the_way", lambda next_node, place_node: np.ones(len(next_node), bool))
+    whole = build_tables(plan)
+    room = {
+        name: tables.clearance[(tables.node_y / tables.cell).astype(int), (tables.node_x / tables.cell).astype(int)]
+        for name, tables in (("pruned", pruned), ("whole", whole))
+    }
+    assert (room["whole"] < routes.TURNING_RADIUS - 0.1).sum() > 10, "negative control: without it there are some"
+    assert (room["pruned"] >= routes.TURNING_RADIUS - 0.1).all()
+    for a, b in ((pruned, whole), (whole, pruned)):
+        np.testing.assert_allclose(
+            a.distance[np.ix_(a.place_node, a.place_node)], b.distance[np.ix_(b.place_node, b.place_node)]
+        )

@@ -28,6 +28,7 @@ from sim.warehouse.state import PARKING
 from sim.warehouse.traffic import Fleet
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
+FORKS_THERE = 0.005  # m; nearer than this the forks are where they were told to be
 DOCKING_PHASES = (
     skill.ENTER_PICK,
     skill.LIFT,
@@ -116,6 +117,8 @@ class ForkliftBody:
         self.job: JobFacts | None = None
         self._skill: np.ndarray | None = None  # until ledger and sensors have said where the robot stands
         self._is_under_way = False
+        self._fork = self._numbers.fork_low  # m, what the forks were told last
+        self._held = math.nan  # m, what they are told while the battery is empty
         self._has_dropped = False
 
     def rehearse(self) -> None:
@@ -235,7 +238,13 @@ class ForkliftBody:
             return Command(0.0, 0.0, self._numbers.fork_low, "not oriented")
         if self.sensors.battery <= 0.0:
             self._skill[skill.SPEED] = 0.0
-            return Command(0.0, 0.0, self.sensors.fork_height, "battery empty")
+            if math.isnan(
+                self._held
+            ):  # once: told anew at every step, it would follow a load that presses on the forks
+                sensed = self.sensors.fork_height
+                self._held = self._fork if abs(sensed - self._fork) < FORKS_THERE else sensed
+            return Command(0.0, 0.0, self._held, "battery empty")
+        self._held = math.nan
         end_rest(self._skill, self.sensors.battery, self._battery)
         numbers = self._slow if self.sensors.battery < self._battery.limp_below else self._numbers
         if self.job is not None and not self._is_under_way and skill.can_take_job(self._skill):
@@ -243,6 +252,7 @@ class ForkliftBody:
             self._is_under_way = True
         blocked = self._skill[skill.BLOCKED]
         v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, self._fleet(), self._tables, numbers)
+        self._fork = fork
         if self._is_under_way and skill.has_dropped(self._skill):
             self._has_dropped = True
         verdict = self._judge(v, w, now, decision_stamp)

@@ -18,7 +18,6 @@ from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
 from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, choose_speed, read_plan
-from policy_core.config import ConfigError
 from policy_core.contract import read_contract
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
@@ -88,17 +87,13 @@ def evaluate(
     size = (1, forklifts, minutes * 60.0, tables, settings, bodies, contract, stream, popularity)
     if choose_one("--world", world_name, WORLDS) == "fast":
         world = FastWarehouse(*size, randomisation=ranges)
-    elif ranges is not None:
-        raise ConfigError(
-            "--randomisation: the PyBullet world does not draw its numbers; leave it out, or --world fast"
-        )
     else:
         from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
 
-        world = BulletWarehouse(*size, plans[0])
+        world = BulletWarehouse(*size, plans, randomisation=ranges)
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
-    makers = {name: _maker(name, world) for name in names}  # what is no policy is refused before any has played
+    makers = {name: policy_maker(name, world) for name in names}  # what is no policy is refused before any has played
     for name, make in makers.items():
         results[name] = [
             play(
@@ -147,7 +142,7 @@ def _drawn_orders(settings: OrderSettings, rng: np.random.Generator, duration: f
     return generate(scaled, int(rng.integers(2**31)), duration)
 
 
-def _maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:
+def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:
     """For a seed, what makes each agent's policy; None for the planner."""
     plain = name.removesuffix(", silenced")
     if plain.startswith("bundle"):

@@ -21,6 +21,7 @@ COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "plot": ("plot", "Draw learning curves, with intervals over seeds."),
     "eval": ("evaluate", "Measure policies in the batched world over several seeds."),
     "parity": ("parity", "Play the same decisions in the fast and the PyBullet warehouse."),
+    "soak": ("soak", "Let a fleet work for hours, and check all the way that nothing breaks."),
     "fit-motion": ("fit_motion", "Fit the fast warehouse's motion to trucks driven in PyBullet."),
     "export": ("bundle", "Turn a checkpoint into a policy bundle."),
     "verify": ("bundle", "Check a policy bundle: digests, contract, protocol."),
