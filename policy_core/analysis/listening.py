@@ -102,7 +102,7 @@ def listen(
 
 
 def chance_of_no_influence(influence: Influence, least: float) -> float:
-    """One-sided chance (t-test over worlds) of nats so far above `least` if the mean were just that; 1 where unheard."""
+    """Chance of nats so far above `least` if that were their mean: one-sided t-test over worlds; 1 where unheard."""
     nats = influence.nats[influence.counts > 0]
     if len(nats) < 3:
         return 1.0

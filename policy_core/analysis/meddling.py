@@ -65,6 +65,9 @@ def replace(pair: Pair, kinds: list[str], links: Links, said: list[Tensor]) -> T
     """A tap that puts other messages on the pair's links.
 
     Args:
+        pair: on whose links.
+        kinds: of the agents [N].
+        links: who hears whom.
         said: for each round the messages [B, N, M] that are heard in place of the real ones.
     """
     where = select_links(pair, kinds, links).unsqueeze(-1)

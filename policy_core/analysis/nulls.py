@@ -47,7 +47,7 @@ def judge_family(statistics: np.ndarray) -> Family:
     Args:
         statistics: not negative, greater means more effect [B + 1, H]; row 0 is what was observed.
     """
-    draws, tests = statistics.shape
+    tests = statistics.shape[1]
     if not tests:
         return Family(np.empty(0), np.empty(0), np.empty(0))
     rooted = np.cbrt(statistics)

@@ -27,7 +27,7 @@ class SignallingSettings(Settings):
 class ListeningSettings(Settings):
     """What messages change in the receiver's choice."""
 
-    ticks: int = Field(8, ge=1, le=10_000)
+    ticks: int = Field(16, ge=1, le=10_000)
     donors: int = Field(2, ge=1, le=16)
     least_influence: float = Field(0.01, ge=0, le=10)  # nats
 

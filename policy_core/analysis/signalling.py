@@ -29,7 +29,7 @@ class Told(NamedTuple):
     """What messages explain of facts, before the family is judged."""
 
     facts: np.ndarray  # places of the facts that differ enough [F]
-    share: np.ndarray  # explained in every order of the worlds [B + 1, F]
+    share: np.ndarray  # explained of a fact's rise and bend, in every order of the worlds [B + 1, F]
 
 
 class Numbers(NamedTuple):
@@ -65,7 +65,8 @@ def explain_facts(
     said = prepare_said(messages, valid, components)
     known = prepare_known(facts[..., places], valid)
     share = explained(said.features, known.reshape(*known.shape[:2], -1), orders) * overlap(valid, orders)
-    return Told(places, share.reshape(len(orders), len(places), 2).sum(-1))
+    parts = ((known**2).sum((0, 1)) > 0.5).sum(-1)  # a fact of two values has no bend
+    return Told(places, share.reshape(len(orders), len(places), 2).sum(-1) / np.maximum(parts, 1))
 
 
 def explain_choices(
