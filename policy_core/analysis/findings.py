@@ -13,7 +13,7 @@ import numpy as np
 from policy_core.analysis.clusters import Grouping, group_messages
 from policy_core.analysis.facts import field_of, gaussian_ranks
 from policy_core.analysis.listening import Heard, Influence, chance_of_no_influence, listen
-from policy_core.analysis.meddling import Fleet, Meddler, Pair
+from policy_core.analysis.meddling import Fleet, Meddler, Pair, possible_pairs
 from policy_core.analysis.news import News, explain_news, jackknife_interval, nats_of
 from policy_core.analysis.nulls import Family, draw_worlds, exchange_worlds, holm, interval_of_mean, judge_family
 from policy_core.analysis.recording import Recorder, Recording, Speech
@@ -61,7 +61,9 @@ class Judge:
     def mean(self, values: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
         """A mean over worlds [E] with its interval."""
         counts = np.ones(len(values)) if weights is None else weights
-        value = float((values * counts).sum() / max(counts.sum(), 1e-12))
+        if not counts.sum():
+            return {"value": 0.0, "interval": (0.0, 0.0)}  # its numbers of decisions and worlds say that it is empty
+        value = float((values * counts).sum() / counts.sum())
         return {"value": value, "interval": interval_of_mean(values, counts, self.drawn, self.settings.confidence)}
 
     def verdict(self, p: float) -> dict[str, Any]:
@@ -144,10 +146,8 @@ def analyse(
 
 def _trials(kinds: tuple[str, ...], settings: AnalysisSettings) -> list[tuple[Any, Pair]]:
     """Every way of meddling, with everybody's messages and with those of each pair of kinds that can be a link."""
-    names = list(dict.fromkeys(kinds))
-    pairs = [Pair(a, b) for a in names for b in names if a != b or kinds.count(a) > 1]
     return [(mode, Pair()) for mode in settings.worth.modes] + [
-        (mode, pair) for mode in settings.worth.pair_modes for pair in pairs
+        (mode, pair) for mode in settings.worth.pair_modes for pair in possible_pairs(kinds)
     ]
 
 

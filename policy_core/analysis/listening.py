@@ -16,7 +16,7 @@ from torch import Tensor
 
 from policy_core.agents.actions import Answer, may_choose
 from policy_core.agents.senses import KindSenses, Senses
-from policy_core.analysis.meddling import Fleet, Pair, kinds_of, replace, select_links
+from policy_core.analysis.meddling import Fleet, Pair, kinds_of, possible_pairs, replace, select_links
 from policy_core.analysis.rollouts import Moment, Tell, nobody
 from policy_core.contract import Contract, Kind
 
@@ -33,7 +33,7 @@ class Influence(NamedTuple):
 class Heard(NamedTuple):
     """What replacing messages does."""
 
-    pairs: dict[Pair, Influence]  # another world's message in place of the real one
+    pairs: dict[Pair, Influence]  # another world's message in place of the real one; of all pairs that have a link
     control: float  # most nats anywhere when messages are replaced by themselves; 0
     fields: dict[tuple[Pair, str], Influence]  # the message that would have been sent with one field changed
 
@@ -74,7 +74,7 @@ def listen(
         seed: of the choice of worlds.
         tell: is told how far this is.
     """
-    pairs = [Pair(a, b) for a in moments[0].senses.kinds for b in moments[0].senses.kinds]
+    pairs = possible_pairs(kinds_of(moments[0].senses))
     tally = _Tally(moments[0].senses.alive.shape[0])
     chance = np.random.default_rng((seed, 21))
     control = 0.0
@@ -95,9 +95,9 @@ def listen(
         tell((number + 1) / len(moments))
     found = tally.done()
     return Heard(
-        {pair: found[pair, ""] for pair in pairs if (pair, "") in found},
+        {pair: found[pair, ""] for pair in pairs},
         control,
-        {(pair, field): each for (pair, field), each in found.items() if field},
+        {(pair, field): each for (pair, field), each in found.items() if field and each.counts.any()},
     )
 
 
@@ -156,11 +156,7 @@ class _Tally:
         sums[1] += counts.sum(-1).numpy()
 
     def done(self) -> dict[tuple[Pair, str], Influence]:
-        return {
-            key: Influence(sums[0] / np.maximum(sums[1], 1), sums[1])
-            for key, sums in self._sums.items()
-            if sums[1].sum() > 0
-        }
+        return {key: Influence(sums[0] / np.maximum(sums[1], 1), sums[1]) for key, sums in self._sums.items()}
 
 
 def _as_it_is(_: int, real: Tensor, __: object) -> Tensor:

@@ -6,7 +6,7 @@ so the difference is what these links did (the do-operator of Lowe et al. 2019, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -39,7 +39,13 @@ class Pair(NamedTuple):
     receiver: str = ""
 
     def __str__(self) -> str:
-        return f"{self.sender or 'all'} to {self.receiver or 'all'}"
+        return f"{self.sender or 'all'} to {self.receiver or 'all'}" if self != ("", "") else "all"
+
+
+def possible_pairs(kinds: Sequence[str]) -> list[Pair]:
+    """Every pair of kinds that has a link in a fleet of these agents."""
+    names = list(dict.fromkeys(kinds))
+    return [Pair(a, b) for a in names for b in names if a != b or list(kinds).count(a) > 1]
 
 
 def kinds_of(senses: Senses) -> list[str]:

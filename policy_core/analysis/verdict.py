@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MINDS, IGNORES, UNKNOWN = "minds", "ignores", "unknown"
+MINDS, IGNORES, UNKNOWN, UNASKED = "minds", "ignores", "unknown", "unasked"
 TOLD = {  # (tells something new, tells anything): what the sender does
     (True, True): "tells something new",
     (False, True): "tells nothing that the receiver could not see itself",
@@ -14,6 +14,7 @@ HEARD = {
     MINDS: "is heard",
     IGNORES: "nobody listens",
     UNKNOWN: "listening could not be shown",
+    UNASKED: "the receiver never had a choice to change",
 }
 TALK = f"{TOLD[True, True]}, {HEARD[MINDS]}"
 ENOUGH_WORLDS = 6  # in which a receiver must have had something to choose before it counts as deaf
@@ -70,6 +71,8 @@ def _listens(heard: dict[str, Any], least: float) -> str:
     """Whether the receiver minds, is shown not to, or neither could be shown."""
     if heard["found"]:
         return MINDS
+    if not heard["worlds"]:
+        return UNASKED
     is_deaf = heard["worlds"] >= ENOUGH_WORLDS and heard["nats"]["interval"][1] <= least
     return IGNORES if is_deaf else UNKNOWN
 

@@ -14,6 +14,7 @@ from policy_core.analysis.clusters import Grouping
 FOUND, UNSURE, NULL = "#0072b2", "#b8c4ce", "#d55e00"
 MOST_BARS = 9
 ROW = 0.27  # inches of one bar
+ENDS = ("sender", "receiver")
 Lines = list[dict[str, Any]]
 
 
@@ -33,9 +34,12 @@ def draw_talk(pairs: Lines, worth: Lines) -> Figure:
         if pair["listens"] == "minds":
             shade[row, column] = 0.1 + 0.55 * np.sqrt(max(pair["nats"]["value"], 0.0) / top)
         low, high = pair["nats"]["interval"]
-        words = {"minds": f"{pair['nats']['value']:.2f} nats", "ignores": "nobody listens"}.get(
-            pair["listens"], f"not shown ({pair['nats']['value']:.2f} nats)"
-        )
+        words = {
+            "minds": f"{pair['nats']['value']:.2f} nats",
+            "ignores": "nobody listens",
+            "unknown": f"not shown ({pair['nats']['value']:.2f} nats)",
+            "unasked": "never had a choice",
+        }[pair["listens"]]
         cost = next(
             (line for line in worth if (line["sender"], line["receiver"]) == tuple(pair[k] for k in ENDS)), None
         )
@@ -59,9 +63,6 @@ def draw_talk(pairs: Lines, worth: Lines) -> Figure:
     axis.tick_params(which="minor", length=0)
     axis.spines[:].set_visible(False)
     return figure
-
-
-ENDS = ("sender", "receiver")
 
 
 def unit_of(figure: str) -> str:
@@ -92,13 +93,13 @@ def draw_signalling(signalling: Lines) -> Figure:
     blocks = []
     for kind in dict.fromkeys(line["sender"] for line in signalling):
         told = [line for line in signalling if line["sender"] == kind and "nats" in line]
-        told.sort(key=lambda line: -line["nats"]["value"])
+        told.sort(key=lambda line: max(line["nats"]["null"], 0.0) - line["nats"]["value"])
         blocks.append(
             (f"{kind}: {len(told)} facts told", [(x["fact"], x["nats"], x["found"]) for x in told[:MOST_BARS]])
         )
     return _bars(
         "What the messages tell",
-        "nats that a probe reads in worlds it has not seen; orange: off another world's messages",
+        "nats that a probe reads in worlds it has not seen; orange: what another world's messages tell as well",
         blocks,
         "nats",
     )
@@ -109,7 +110,8 @@ def draw_worth(worth: Lines, figure: str) -> Figure:
     lines = [line for line in worth if line["figure"] == figure]
 
     def name(line: dict[str, Any]) -> str:
-        return f"{line['mode']} {line['sender'] or 'all'} to {line['receiver'] or 'all'}"
+        ends = f"{line['sender']} to {line['receiver']}" if line["sender"] else "all"
+        return f"{line['mode']} {ends}"
 
     return _bars(
         "What it is worth",

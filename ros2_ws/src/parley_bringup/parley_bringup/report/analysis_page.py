@@ -77,7 +77,8 @@ def _page(result: dict[str, Any], images: dict[str, str]) -> str:
             f"{settings['worlds']} worlds of {settings['ticks']} ticks from seed {settings['seed']}, the same for "
             f"every rollout. The chance level exchanges or flips whole worlds ({settings['permutations']} times), "
             f"never single ticks; a finding is called shown where its chance in its family is at most {alarm:g} %. "
-            f"Intervals hold {100 * settings['confidence']:g} % and resample worlds. Each measure's source stands in docs/analysis.md."
+            f"Intervals hold {100 * settings['confidence']:g} % and resample worlds. Each measure's source stands in "
+            "docs/analysis.md."
         ),
         _folded("settings", f"<pre>{_text(str(settings))}</pre>"),
     ]

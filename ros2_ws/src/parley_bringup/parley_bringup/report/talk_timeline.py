@@ -49,7 +49,7 @@ def draw_timeline(
         height,
         "One world over time",
         "left: the group of what each agent said, where it stood; right: every number of its messages, round 1 above "
-        f"round {rounds}, as differences from its own mean, and the group below",
+        f"round {rounds}, as differences from its own mean, and the group below (grey: no groups shown)",
     )
     axis = figure.add_axes(
         (0.1 / width, (height - 0.8 - floor_height) / height, floor_width / width, floor_height / height)
