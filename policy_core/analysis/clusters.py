@@ -22,7 +22,7 @@ COMPONENTS = 6  # principal components that are grouped
 class Grouping(NamedTuple):
     """The groups of one kind's messages."""
 
-    count: int  # groups; 0: the messages do not differ
+    number: int  # of groups; 0: the messages do not differ
     silhouettes: np.ndarray  # [B + 1] the best over the numbers of groups tried; row 0 as observed
     groups: np.ndarray  # [E, S] of every message; -1 where not valid
     stability: np.ndarray  # adjusted Rand index under bootstrap draws of worlds

@@ -427,7 +427,7 @@ def _cluster_lines(recording: Recording, groupings: dict[str, Grouping], judge: 
         lines.append(
             {
                 "sender": name,
-                "groups": each.count,
+                "groups": each.number,
                 "silhouette": {"value": float(each.silhouettes[0]), **_null(family, place)},
                 "stability": {
                     "value": float(stable.mean()),
@@ -447,7 +447,7 @@ def _describe_groups(speech: Speech, grouping: Grouping) -> list[dict[str, Any]]
     """Share of the messages in each group, and the facts that are most unlike the others' there (in spreads)."""
     ranks = gaussian_ranks(speech.facts, speech.valid)
     made = []
-    for group in range(grouping.count):
+    for group in range(grouping.number):
         own = grouping.groups == group
         if not own.any():
             continue

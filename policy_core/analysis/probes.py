@@ -89,8 +89,8 @@ def read_by_probe(
         gain += (total / counts.unsqueeze(-1)).numpy()
     entropy = np.zeros(facts)
     for column in range(facts):
-        _, counts = np.unique(classes[..., column][valid], return_counts=True)
-        share = counts / max(1, counts.sum())
+        held = np.bincount(classes[..., column][valid])
+        share = held[held > 0] / max(1, held.sum())
         entropy[column] = -(share * np.log(share)).sum()
     return Reading(gain, entropy)
 

@@ -31,8 +31,6 @@ class Recording(NamedTuple):
     speech: dict[str, Speech]  # by kind
     moments: list[Moment]  # at which messages will be replaced
     shown: np.ndarray  # [T, K, N, M] what world 0 said at every tick
-    shown_pose: np.ndarray  # [T, N, 3] of world 0
-    choice_names: dict[str, list[str]]
 
 
 class Recorder:
@@ -47,12 +45,12 @@ class Recorder:
         self._whole = {round(tick) for tick in (spread[:-1] + spread[1:]) / 2}
         self._moments: list[Moment] = []
         self._kept: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in self._kinds}
-        self._shown: list[tuple[np.ndarray, np.ndarray]] = []
+        self._shown: list[np.ndarray] = []
 
     def __call__(self, moment: Moment) -> None:
         """Look at one tick."""
         said = self._said(moment)  # [E, N, K, M]
-        self._shown.append((said[0].transpose(1, 0, 2).copy(), moment.senses.position[0].numpy().copy()))
+        self._shown.append(said[0].transpose(1, 0, 2).copy())
         if moment.tick in self._whole:
             self._moments.append(moment)
         if moment.tick % self._every:
@@ -80,11 +78,11 @@ class Recorder:
         speech = {}
         for name, count in self._kinds.items():
             parts = [np.stack(column, axis=1) for column in zip(*self._kept[name], strict=True)]  # [E, T, N_kind, ..]
-            flat = [part.reshape(part.shape[0], -1, *part.shape[3:]) for part in parts]
-            speech[name] = Speech(name_facts(self._contract.kinds[name]), *flat, count)
-        shown, pose = (np.stack(part) for part in zip(*self._shown, strict=True))
-        names = {name: _class_names(self._contract.kinds[name]) for name in self._kinds}
-        return Recording(speech, self._moments, shown, pose, names)
+            facts, messages, choices, valid, pose = (part.reshape(len(part), -1, *part.shape[3:]) for part in parts)
+            names = name_facts(self._contract.kinds[name])
+            speech[name] = Speech(names, facts, messages, choices, valid, pose, count)
+        shown = np.stack(self._shown)
+        return Recording(speech, self._moments, shown)
 
     def _said(self, moment: Moment) -> np.ndarray:
         messages = moment.answer.messages
@@ -95,18 +93,9 @@ class Recorder:
 
 
 def _classes(kind: Kind, candidates: torch.Tensor, first: torch.Tensor) -> np.ndarray:
-    """The first part of decisions [E, N]: by the candidates' first one-hot field, else by place."""
-    if not kind.candidates or not _class_names(kind):
+    """The first part of decisions [E, N]: by the candidates' first field where that is a class, else by place."""
+    field = kind.candidate[0] if kind.candidates else None
+    if field is None or field.size < 2 or not field.unit.startswith("one-hot"):
         return np.asarray(first.numpy())
-    field = kind.candidate[0]
     chosen = candidates.gather(2, first[..., None, None].expand(-1, -1, 1, candidates.shape[-1])).squeeze(2)
     return np.asarray(chosen[..., : field.size].argmax(-1).numpy())
-
-
-def _class_names(kind: Kind) -> list[str]:
-    """What the candidates' first field tells apart; empty where it is no class."""
-    if not kind.candidates or kind.candidate[0].size < 2 or not kind.candidate[0].unit.startswith("one-hot"):
-        return []
-    names = [name.strip() for name in kind.candidate[0].about.split(",")]
-    size = kind.candidate[0].size
-    return names if len(names) == size else [str(place) for place in range(size)]

@@ -96,7 +96,7 @@ def play(
             episodes[world].append(kpis)
         tell((tick + 1) / ticks)
     names = sorted({name for own in episodes for episode in own for name in episode})
-    kpis = {
+    figures = {
         name: np.array([np.mean([each[name] for each in own]) if own else np.nan for own in episodes]) for name in names
     }
-    return Played(reward, kpis)
+    return Played(reward, figures)

@@ -96,16 +96,26 @@ def _who_tells_whom(pairs: list[dict[str, Any]]) -> str:
 def _what_it_is_worth(figures: dict[str, Any]) -> str:
     figure = "orders_per_hour" if any(line["figure"] == "orders_per_hour" for line in figures["worth"]) else "reward"
     unit = "orders/h" if figure == "orders_per_hour" else "reward"
-    lines = [line for line in figures["worth"] if line["figure"] == figure and line["mode"] == "silence"]
-    whole = next((line for line in lines if not line["sender"]), None)
-    if whole is None:
+    lines = [line for line in figures["worth"] if line["figure"] == figure]
+    whole = {line["mode"]: line for line in lines if not line["sender"]}
+    silent, swapped = whole.get("silence"), whole.get("swap")
+    if silent is None:
         return "What the messages are worth was not measured: silence is not among the modes of config/analysis.yaml."
-    amount = f"{whole['cost']['value']:.1f} {unit} (95 % interval {_span(whole)})"
-    if not whole["found"]:
+    amount = f"{silent['cost']['value']:.1f} {unit} (95 % interval {_span(silent)})"
+    if not silent["found"]:
         return f"Silencing everybody was not shown to cost anything: {amount}."
-    text = f"Silencing everybody costs {amount}, from {whole['with']:.1f} to {whole['without']:.1f} {unit}"
+    text = f"Silencing everybody costs {amount}, from {silent['with']:.1f} to {silent['without']:.1f} {unit}"
+    if swapped is not None:
+        content = f"{swapped['cost']['value']:.1f} {unit} ({_span(swapped)})"
+        text += (
+            f"; with another world's messages in their place it costs {content}, so what they say of this world matters"
+            if swapped["found"]
+            else f"; but with another world's messages in their place nothing was shown to be lost ({content}), so the "
+            "gain was not shown to lie in what they say of this world rather than in hearing anybody at all"
+        )
     costly = sorted(
-        (line for line in lines if line["sender"] and line["found"]), key=lambda line: -abs(line["cost"]["value"])
+        (line for line in lines if line["mode"] == "silence" and line["sender"] and line["found"]),
+        key=lambda line: -abs(line["cost"]["value"]),
     )
     if costly:
         parts = [
@@ -113,7 +123,7 @@ def _what_it_is_worth(figures: dict[str, Any]) -> str:
             for line in costly[:NAMED]
         ]
         text += f"; of single pairs, silencing {_list(parts)}"
-    else:
+    elif any(line["mode"] == "silence" and line["sender"] for line in lines):
         text += "; of no single pair of kinds alone could a cost be shown"
     return text + "."
 

@@ -2,7 +2,7 @@
 
 The speaker senses `secret`, `other` and `public`; the listener senses `public` and points left or right. All facts are
 slow drifts (AR(1)), drawn for each world by itself. Reward: 1 where a listener points right while `secret` is positive,
-or left while it is not.
+or left while it is not; `bias` moves `secret` up, so that always pointing right is better than a coin.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def drift(worlds: int, ticks: int, columns: int, chance: np.random.Generator, ke
 class PlantedWorld:
     """E worlds with one speaker and two listeners each; an episode ends after so many ticks."""
 
-    def __init__(self, worlds: int, ticks: int, keep: float = 0.9) -> None:
+    def __init__(self, worlds: int, ticks: int, keep: float = 0.9, bias: float = 0.0) -> None:
+        self.bias = bias
         self.contract = CONTRACT
         self.worlds = worlds
         self.ticks = ticks
@@ -78,12 +79,13 @@ class PlantedWorld:
         if over.any():
             self.tick -= 1
             final = self._observe()
-            kpis = [{"orders_per_hour": 0.0} for _ in range(self.worlds)]
+            kpis = [{} for _ in range(self.worlds)]
             self._open()
         return Step(self._observe(), reward, np.zeros(self.worlds, bool), over, final, kpis)
 
     def _open(self) -> None:
         self.facts = drift(self.worlds, self.ticks, 3, self.chance, self.keep).astype(np.float32)
+        self.facts[..., 0] += self.bias
         self.tick = 0
 
     def _observe(self) -> Observations:
@@ -108,9 +110,12 @@ class PlantedFleet:
         says: secret, public or noise: what the first number of a speaker's message is; the others are noise.
         heeds: how strongly listeners follow that number.
         seed: of the noise, which drifts as slowly as the facts.
+        keep: of the noise, see `drift`.
+        presence: listeners point right because they hear somebody, whatever is said.
     """
 
-    def __init__(self, says: str, heeds: float, seed: int = 0, keep: float = 0.9) -> None:
+    def __init__(self, says: str, heeds: float, seed: int = 0, keep: float = 0.9, *, presence: bool = False) -> None:
+        self.presence = presence
         self.contract = CONTRACT
         self.channel = ChannelSettings(radio_range=10.0)
         self.says = says
@@ -132,7 +137,8 @@ class PlantedFleet:
         kinds = torch.tensor([0, 1, 1])
         incoming = Incoming(message, kinds, kinds, torch.zeros(len(facts), 3, 3, 5), links.heard[:, 0])
         heard = real if tap is None else tap(0, real, incoming)
-        told = (heard[..., 0] * links.heard[:, 0]).sum(-1)[:, 1:]  # [B, 2]
+        loud = torch.ones_like(heard[..., 0]) if self.presence else heard[..., 0]
+        told = (loud * links.heard[:, 0]).sum(-1)[:, 1:]  # [B, 2]
         side = torch.stack((-self.heeds * told, self.heeds * told), -1)
         return Answer(
             {"speaker": torch.zeros(len(facts), 1, 2), "listener": side}, {}, [message], torch.zeros(len(facts), 3, 1)

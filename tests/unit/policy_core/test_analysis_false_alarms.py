@@ -168,6 +168,6 @@ def test_planted_groups_are_found_again_and_stable() -> None:
     centres = np.array([[0.0, 0.0, 0.0], [3.0, 3.0, 0.0], [0.0, 3.0, 3.0]])
     messages = centres[corner] + 0.3 * chance.normal(size=(WORLDS, PLACES, 3))
     found = group_messages(messages, VALID, ClusterSettings(points=200, nulls=199, stability=10), 0)
-    assert found.count == 3
+    assert found.number == 3
     assert judge_family(np.maximum(found.silhouettes, 0.0)[:, None]).found(FALSE_ALARM)[0]
     assert found.stability.mean() > 0.95

@@ -27,9 +27,12 @@ SETTINGS = AnalysisSettings.model_validate(
 )
 
 
-def analysed(says: str, heeds: float, seed: int = 1) -> tuple[Findings, dict[tuple[str, str], Any]]:
+def analysed(
+    says: str, heeds: float, seed: int = 1, presence: bool = False
+) -> tuple[Findings, dict[tuple[str, str], Any]]:
     settings = SETTINGS.model_copy(update={"seed": 100 * seed})
-    fleet, world = PlantedFleet(says, heeds, seed), PlantedWorld(settings.worlds, TICKS)
+    fleet = PlantedFleet(says, heeds, seed, presence=presence)
+    world = PlantedWorld(settings.worlds, TICKS, bias=1.0 if presence else 0.0)
     findings = analyse(fleet, world, settings, 1.0, lambda *_: None)
     pairs = judge_pairs(findings.figures, settings.listening.least_influence)
     return findings, {(pair["sender"], pair["receiver"]): pair for pair in pairs}
@@ -77,8 +80,21 @@ def test_three_sentences_name_the_talk_and_its_worth(honest: Any) -> None:
     findings, pairs = honest
     who, worth, rest = say(findings.figures, list(pairs.values()))
     assert "speaker tells listener about secret" in who
-    assert "Silencing everybody" in worth
+    assert worth.startswith("Silencing everybody costs") and "so what they say of this world matters" in worth
     assert "listener to speaker" in rest
+
+
+def test_presence_is_not_taken_for_what_is_said() -> None:
+    """A fleet that only needs to hear somebody: silence costs it, another world's messages do not."""
+    findings, pairs = analysed("noise", 2.0, presence=True)
+    costs = {
+        line["mode"]: line for line in findings.figures["worth"] if line["figure"] == "reward" and not line["sender"]
+    }
+    assert costs["silence"]["found"] and not costs["swap"]["found"]
+    assert costs["swap"]["cost"]["value"] == 0.0
+    worth = say(findings.figures, list(pairs.values()))[1]
+    assert "Silencing everybody costs" in worth and "rather than in hearing anybody at all" in worth
+    assert found(findings, "listening") == []
 
 
 def test_signalling_without_listening_is_told_apart() -> None:

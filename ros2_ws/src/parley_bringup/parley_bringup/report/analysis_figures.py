@@ -135,7 +135,8 @@ def draw_groups(groupings: dict[str, Grouping], lines: Lines) -> Figure:
         keep = np.flatnonzero(groups >= 0)
         keep = keep[:: max(1, len(keep) // 3000)]
         shades = [palette.robot_colour(group) if line["found"] else UNSURE for group in groups[keep]]
-        axis.scatter(*grouping.plane.reshape(-1, 2)[keep].T, s=4, c=shades, alpha=0.5, linewidths=0)
+        across, up = grouping.plane.reshape(-1, 2)[keep].T
+        axis.scatter(across, up, s=4, c=shades, alpha=0.5, linewidths=0)
         found = "" if line["found"] else ", not beyond chance"
         axis.set_title(
             f"{kind}: {line['groups']} groups{found}\nsilhouette {line['silhouette']['value']:.2f} "

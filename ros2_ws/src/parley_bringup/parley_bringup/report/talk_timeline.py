@@ -103,7 +103,7 @@ def _draw_floor(
                 continue
             if np.ptp(where[:, :2], axis=0).max() > 0.5:
                 axis.plot(where[:, 0], where[:, 1], color=palette.ABSENT, lw=0.8, zorder=6)
-                axis.scatter(*where[:, :2].T, s=16, c=_shades(group, found[kind]), linewidths=0, zorder=7)
+                axis.scatter(where[:, 0], where[:, 1], s=16, c=_shades(group, found[kind]), linewidths=0, zorder=7)
                 continue
             shares = np.bincount(group) / len(group)  # who stands still: a small bar of the shares of its groups
             start = where[0, 0] - 1.0
