@@ -120,7 +120,7 @@ def test_worth_is_silent_on_differences_without_a_sign() -> None:
 
 @pytest.mark.timeout(300)
 def test_groups_are_not_found_in_one_drifting_cloud() -> None:
-    settings = ClusterSettings(most=2, points=32, nulls=199, stability=5)
+    settings = ClusterSettings(most=2, points=50, nulls=199, stability=5)
     mixing = np.random.default_rng(6).normal(size=(4, 4))
     statistics = []
     for seed in range(200):
