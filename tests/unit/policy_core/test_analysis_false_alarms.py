@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from policy_core.analysis.clusters import group_messages
+from policy_core.analysis.listening import Influence, chance_of_no_influence
 from policy_core.analysis.news import explain_news
-from policy_core.analysis.nulls import draw_worlds, exchange_worlds, flip_worlds, judge_family
+from policy_core.analysis.nulls import draw_worlds, exchange_worlds, flip_worlds, holm, judge_family
 from policy_core.analysis.settings import AnalysisSettings, ClusterSettings
 from policy_core.analysis.signalling import explain_by_numbers, explain_choices, explain_facts, judge_told
 from policy_core.analysis.topography import compare_distances
@@ -116,6 +117,21 @@ def test_worth_is_silent_on_differences_without_a_sign() -> None:
         differences = chance.standard_t(3, (WORLDS, 1)) + chance.standard_t(3, (WORLDS, 5))
         statistics += bool(judge_signs(differences, flip_worlds(WORLDS, DRAWS, seed)).found(FALSE_ALARM).any())
     assert statistics <= MOST
+
+
+def test_listening_is_silent_on_influence_that_does_not_count() -> None:
+    """Nats of nine pairs whose mean is just the least that counts, as skewed between worlds as real ones are."""
+    count, hits = 0, 0
+    for seed in range(REPORTS):
+        chance = np.random.default_rng(8000 + seed)
+        small = [Influence(0.01 * chance.exponential(size=48), np.ones(48)) for _ in range(9)]
+        chances = holm(np.array([chance_of_no_influence(each, 0.01) for each in small]))
+        count += bool((chances <= FALSE_ALARM).any())
+        great = Influence(0.04 * chance.exponential(size=48), np.ones(48))
+        more = holm(np.array([chance_of_no_influence(each, 0.01) for each in (great, *small[1:])]))
+        hits += (more <= FALSE_ALARM).tolist() == [True] + [False] * 8
+    assert count <= MOST
+    assert hits >= 0.95 * REPORTS
 
 
 @pytest.mark.timeout(300)
