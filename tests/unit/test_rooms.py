@@ -69,6 +69,12 @@ def test_serving_knows_no_training() -> None:
     assert guests(files("policy_core/serving"), "policy_core.ppo", "policy_core.analysis") == []
 
 
+def test_analysis_knows_neither_training_nor_serving_and_nobody_in_policy_core_knows_it() -> None:
+    assert guests(files("policy_core/analysis"), "policy_core.ppo", "policy_core.serving", "policy_core.worlds") == []
+    others = [path for path in files("policy_core") if "analysis" not in path.parts]
+    assert guests(others, "policy_core.analysis") == []
+
+
 def test_the_worlds_know_only_the_contract_between_world_and_policy() -> None:
     found = guests(files("sim"), "policy_core", but=SIM_MAY)
     # `from policy_core.serving import policy` names the package, too
