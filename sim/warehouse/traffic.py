@@ -42,6 +42,7 @@ TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, far
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
+AHEAD = 0.9  # m before the front in which nobody may stand when a robot sets out round another
 APART = 1.5  # m between a node and any robot that stands clear of it
 ASIDE = 1.45  # m between a robot's way and another that turns on the spot beside it
 TIGHT_APART, TIGHT_ASIDE = 1.2, 1.0  # m, the same where there is no such room
@@ -195,8 +196,8 @@ def _go_round(skill: np.ndarray, pose: np.ndarray, goal: int, fleet: Fleet, tabl
     skill[DETOUR], skill[NODE] = best, tables.next_node[here, best]
     skill[BLOCKED] = 0.0
     heading = math.atan2(tables.node_y[int(skill[NODE])] - pose[1], tables.node_x[int(skill[NODE])] - pose[0])
-    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0:
-        skill[BACKING] = _shift(pose, fleet, tables)
+    if in_turn(pose, turn_to(pose, heading, tables), fleet) >= 0 or in_way(pose, heading, fleet, AHEAD)[0] >= 0:
+        skill[BACKING] = _shift(pose, fleet, tables)  # or it would wait here for one that waits for it to be gone
     return True
 
 
