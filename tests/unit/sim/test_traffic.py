@@ -228,6 +228,21 @@ def test_a_robot_only_goes_round_by_a_way_that_is_free_of_robots(room: Tables) -
     assert 20 < taken < 280
 
 
+@pytest.mark.parametrize(("gap", "is_barred"), [(0.99, True), (1.6, False)])
+def test_who_goes_round_one_that_stands_in_the_very_way_backs_off_first(
+    room: Tables, gap: float, is_barred: bool
+) -> None:
+    # Robot 1 drives east along y = 9; robot 0 wants to come out of a place north of it, tail first, and cannot.
+    leaving, passing = (5.0, 9.0 + gap, math.pi / 2, 0.0), (4.46, 9.0, 0.0, 0.0)
+    fleet = fleet_of(1, leaving, passing, goals=(-1, 3))
+    assert (traffic.in_way(fleet.pose[1], 0.0, fleet, NUMBERS.lookahead)[0] == 0) == is_barred
+    row = driving(room, fleet)
+    row[sk.BLOCKER] = row[sk.MET] = 0
+    row[sk.MET_X], row[sk.MET_Y] = leaving[:2]
+    assert traffic.reroute(row, fleet.pose[1], fleet, room)
+    assert row[sk.BACKING] == (traffic.BACK_OFF if is_barred else 0.0)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_two_robots_swap_sides_through_one_lane_without_a_touch(corridor: Tables, seed: int) -> None:
     rng = np.random.default_rng(seed)
