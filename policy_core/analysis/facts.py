@@ -93,7 +93,7 @@ def bend(scores: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """The second Hermite polynomial of normal scores: what rises at both ends. Zeros where a column has two values."""
     bent = np.where(valid[..., None], (scores**2 - 1) / np.sqrt(2), 0.0)
     if valid.any():
-        two = np.array([len(np.unique(column)) <= 2 for column in scores[valid].T])
+        two = np.array([len(np.unique(column)) <= 2 for column in scores[valid].T], bool)  # also of no column
         bent[..., two] = 0.0
     return bent
 

@@ -71,6 +71,7 @@ class Tables(NamedTuple):
     )  # [patches + 1] int32: where in `near_node` each patch begins; patches go row by row, as cells
     near_shape: np.ndarray  # [2] int32: rows and columns of patches
     neighbours: np.ndarray  # [V, 8] int32: nodes joined by an edge; -1 where there is none
+    is_roomy: np.ndarray  # [V] bool: False right beside a wall and off all ways between places; nobody gives way there
     clearance: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box or floor edge; 0 inside. Row 0 is y min
     room: np.ndarray  # [H, W] float32 (m): cell centre to the nearest box, place or floor edge; 0 inside
     grid_origin: np.ndarray  # [2] float32 (m, map): lower left corner of cell (0, 0)
@@ -97,10 +98,6 @@ def build_tables(plan: FloorPlan) -> Tables:
     """
     graph = _checked_graph(plan)
     distance, next_node = _ways(graph, plan)
-    needless = _is_tight(graph, plan) & ~_on_the_way(next_node, graph.place_node)
-    if needless.any():
-        graph = _part(graph, ~needless)
-        distance, next_node = _ways(graph, plan)
     place_type = np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8)
     near_node, near_start, near_shape = _near_nodes(plan, graph.node)
     return Tables(
@@ -120,6 +117,7 @@ def build_tables(plan: FloorPlan) -> Tables:
         near_start=near_start,
         near_shape=near_shape,
         neighbours=_neighbours(graph),
+        is_roomy=~_is_tight(graph, plan) | _on_the_way(next_node, graph.place_node),
         clearance=clearance_grid(plan, _fixed(plan)),
         room=clearance_grid(plan, _blocked(plan)),
         grid_origin=np.array(plan.origin, dtype=np.float32),

@@ -161,7 +161,9 @@ def reroute(skill: np.ndarray, pose: np.ndarray, fleet: Fleet, tables: Tables) -
     here = nearest_node(pose, tables)
     best, cost = -1, np.inf
     for option in tables.neighbours[here]:
-        if option < 0 or option == blocked_node or not _is_free(option, APART, fleet, tables):
+        if option < 0 or option == blocked_node or not tables.is_roomy[option]:
+            continue
+        if not _is_free(option, APART, fleet, tables):
             continue
         if not _is_way_free(option, goal, APART, fleet, tables):
             continue
@@ -207,7 +209,7 @@ def _best_round(here: int, goal: int, apart: float, at: np.ndarray, tables: Tabl
     best, cost = -1, np.inf
     for node in range(len(tables.node_x)):
         length = tables.distance[here, node] + tables.distance[node, goal]
-        if node == here or length >= cost or not _is_clear(here, node, apart, at, tables):
+        if node == here or length >= cost or not tables.is_roomy[node] or not _is_clear(here, node, apart, at, tables):
             continue
         if _is_clear(node, goal, apart, at, tables):
             best, cost = node, length
@@ -261,7 +263,9 @@ def _nearest_aside(here: int, way: np.ndarray, aside: float, apart: float, fleet
     """The nearest node `aside` (m) of a way that is reached without coming `apart` (m) near a robot; -1 if none."""
     best, cost = -1, FARTHEST_ASIDE
     for node in range(len(tables.node_x)):
-        if node == here or tables.distance[here, node] >= cost or _gap(node, way, tables) < aside:
+        if node == here or tables.distance[here, node] >= cost or not tables.is_roomy[node]:
+            continue
+        if _gap(node, way, tables) < aside:
             continue
         if _is_way_free(here, node, apart, fleet, tables):
             best, cost = node, tables.distance[here, node]

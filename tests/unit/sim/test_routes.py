@@ -160,18 +160,14 @@ def test_a_free_node_lies_a_robot_radius_from_everything() -> None:
     assert len(free_nodes(hall(6, 6, nearer))) == 35
 
 
-def test_nobody_is_sent_to_a_node_beside_a_wall_that_no_way_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = read_floorplan(CONFIG / "floorplans" / "small_dc.yaml")
-    pruned = build_tables(plan)
-    monkeypatch.setattr(routes, "_on_the_way", lambda next_node, place_node: np.ones(len(next_node), bool))
-    whole = build_tables(plan)
-    room = {
-        name: tables.clearance[(tables.node_y / tables.cell).astype(int), (tables.node_x / tables.cell).astype(int)]
-        for name, tables in (("pruned", pruned), ("whole", whole))
-    }
-    assert (room["whole"] < routes.TURNING_RADIUS - 0.1).sum() > 10, "negative control: without it there are some"
-    assert (room["pruned"] >= routes.TURNING_RADIUS - 0.1).all()
-    for a, b in ((pruned, whole), (whole, pruned)):
-        np.testing.assert_allclose(
-            a.distance[np.ix_(a.place_node, a.place_node)], b.distance[np.ix_(b.place_node, b.place_node)]
-        )
+def test_nodes_beside_a_wall_that_no_way_uses_are_known() -> None:
+    tables = build_tables(read_floorplan(CONFIG / "floorplans" / "small_dc.yaml"))
+    cells = (tables.node_y / tables.cell).astype(int), (tables.node_x / tables.cell).astype(int)
+    beside = ~tables.is_roomy
+    assert beside.sum() > 10
+    assert (tables.clearance[cells][beside] < routes.TURNING_RADIUS + tables.cell).all()
+    at, goal = np.meshgrid(tables.place_node, tables.place_node)
+    for _ in range(len(tables.node_x)):
+        assert tables.is_roomy[at].all()  # all that ways between places use
+        at = tables.next_node[at, goal]
+    assert (at == goal).all()
