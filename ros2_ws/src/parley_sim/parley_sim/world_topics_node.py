@@ -146,8 +146,10 @@ class WorldTopics:
 
     def close(self) -> None:
         """Leave all topics."""
-        for topics in (*self._robots.values(), *self._amrs.values()):
+        for topics in self._robots.values():
             topics.close()
+        for amr in self._amrs.values():
+            amr.close()
         for subscription in self._shared_in:
             self._node.destroy_subscription(subscription)
         for publisher in (
