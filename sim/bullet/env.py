@@ -266,10 +266,9 @@ class BulletWarehouse(FastWarehouse):
 
     def _tick_one(self, world: int, choices: np.ndarray) -> None:
         self._decided[world].append(choices.astype(np.int16).tobytes())  # small: hours of them are kept
-        parts = (self.state, world, self.robots, *self.boards.values())
-        begin_tick(*parts, choices, self.tables, self.numbers)
+        begin_tick(self.parts, world, choices)
         self._drive(world)
-        end_tick(*parts, self.tables, self.numbers, self.contract.tick)
+        end_tick(self.parts, world, self.contract.tick)
 
     def _drive(self, world: int) -> None:
         """Let the robots of one world move for a tick."""

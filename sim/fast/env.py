@@ -20,7 +20,7 @@ from policy_core.contract import Contract, read_contract
 from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import tick_worlds
 from sim.fast.planner import Planner
-from sim.fast.robots import NOISE, Board, Worlds, bind, count_the_living, make_robots
+from sim.fast.robots import NOISE, Board, Parts, Worlds, bind, count_the_living, make_robots
 from sim.fast.senses import observe_world
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
@@ -164,6 +164,16 @@ class FastWarehouse:
         self.numbers.has_laser[:] = self.settings.sensing.laser
         self.state = make_state(worlds, tables, self._orders_held)
         self.robots = make_robots(worlds, forklifts)
+        boards = self.boards
+        self.parts = Parts(
+            self.state,
+            self.robots,
+            boards["forklift"],
+            boards["inventory"],
+            boards["quality"],
+            tables,
+            self.numbers,
+        )
         self._bound: Worlds | None = None  # of all these arrays, from the first tick on
 
     def reset(self, seed: int, first_world: int = 0) -> Observations:
@@ -252,7 +262,7 @@ class FastWarehouse:
     def _tick(self, choices: np.ndarray) -> None:
         """Apply the chosen candidates [E, N], let a tick pass, and write what everybody then senses."""
         if self._bound is None:
-            self._bound = bind(self.state, self.robots, *self.boards.values(), self.tables, self.numbers)
+            self._bound = bind(self.parts)
         tick_worlds(self._bound, choices, self.contract.tick)
 
     def _changing(self) -> list[tuple[str, np.ndarray]]:
@@ -280,16 +290,7 @@ class FastWarehouse:
         self._left[world] = self._length[world] = self._ticks
         self._draw_robots(world, settings, rng)
         count_the_living(self.state, world, self.robots)
-        observe_world(
-            self.state,
-            world,
-            self.robots,
-            self.boards["forklift"],
-            self.boards["inventory"],
-            self.boards["quality"],
-            self.tables,
-            self.numbers,
-        )
+        observe_world(self.parts, world)
 
     def _apply(self, world: int, draw: Draw) -> WarehouseSettings:
         """Give one world the numbers it drew."""
