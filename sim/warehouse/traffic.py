@@ -42,7 +42,6 @@ TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, far
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
 FORESIGHT = 0.9  # s
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
-SHIFT_ROOM = 0.12  # m wanted all across the end of a robot that shifts straight: half of what lies between five points
 AHEAD = 0.9  # m before the front in which nobody may stand when a robot sets out round another
 APART = 1.5  # m between a node and any robot that stands clear of it
 ASIDE = 1.45  # m between a robot's way and another that turns on the spot beside it
@@ -323,19 +322,10 @@ def _has_room(pose: np.ndarray, is_backwards: bool, fleet: Fleet, tables: Tables
     """Whether neither a robot nor anything that stands is close behind (or ahead)."""
     heading, reach = (pose[2] + math.pi, REAR + 0.1) if is_backwards else (pose[2], FRONT + 0.1)
     blocker, _ = in_way(pose, heading, fleet, 0.3)
-    if blocker >= 0:
-        return False
-    c, s = math.cos(heading), math.sin(heading)
-    x, y = pose[0] + reach * c, pose[1] + reach * s
-    if room(x, y, tables) >= HALF_WIDTH:
-        return True
-    # What stands across the way leaves little room before its middle; the last inches still set two apart that are
-    # too close to turn.
-    for point in range(-2, 3):
-        aside = 0.5 * HALF_WIDTH * point
-        if room(x - aside * s, y + aside * c, tables) < SHIFT_ROOM:
-            return False
-    return True
+    return (
+        blocker < 0
+        and room(pose[0] + reach * math.cos(heading), pose[1] + reach * math.sin(heading), tables) >= HALF_WIDTH
+    )
 
 
 @kernel

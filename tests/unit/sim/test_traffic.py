@@ -47,14 +47,6 @@ def room() -> Tables:
     return tables_of((14.0, 14.0), west_east + [(y, x, math.pi / 2 - yaw) for x, y, yaw in west_east])
 
 
-@pytest.fixture(scope="module")
-def aisle() -> Tables:
-    # Two lanes 1.4 m apart between places that face away from each other: 0 .. 2 west, 3 .. 5 east, south to north.
-    places = [(x, y, yaw) for x, yaw in ((2.0, math.pi), (6.4, 0.0)) for y in (2.1, 3.5, 4.9)]
-    parking = tuple(Place(name=f"p{n}", type="parking", x=x, y=y, yaw=yaw) for n, (x, y, yaw) in enumerate(places))
-    return build_tables(FloorPlan(name="aisle", size=(8.4, 7.0), lattice=1.4, boxes=(), places=parking))
-
-
 def spot(tables: Tables, node: int, yaw: float = 0.0) -> tuple[float, ...]:
     return float(tables.node_x[node]), float(tables.node_y[node]), yaw, 0.0
 
@@ -249,43 +241,6 @@ def test_who_goes_round_one_that_stands_in_the_very_way_backs_off_first(
     row[sk.MET_X], row[sk.MET_Y] = leaving[:2]
     assert traffic.reroute(row, fleet.pose[1], fleet, room)
     assert row[sk.BACKING] == (traffic.BACK_OFF if is_barred else 0.0)
-
-
-# Two trucks that turned side by side before the same places, one of them just aligning, and then stood for hours.
-LOCKED = (3.490, 3.519, -3.047, 0.0), (5.003, 3.398, 2.917, 0.0)
-
-
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_truck_that_aligns_and_one_right_behind_it_do_not_lock_each_other(
-    aisle: Tables, order: tuple[int, int]
-) -> None:
-    yard = Yard(aisle, [LOCKED[robot] for robot in order], [(1, 2)[robot] for robot in order])
-    assert yard.all_arrive_within(60.0) and yard.gap > 0.0
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_two_that_stand_too_close_to_turn_creep_apart_by_the_inches_they_have(aisle: Tables, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    gap = 0.0
-    while gap < 0.03:
-        yaws = math.pi * rng.integers(2, size=2) + rng.normal(0.0, (0.12, 0.25))
-        poses = np.array([(3.5, 3.5, yaws[0], 0.0), (5.0, 3.45, yaws[1], 0.0)])
-        poses[:, :2] += rng.normal(0.0, 0.03, (2, 2))
-        gap = min(outline_gap(poses[0], poses[1]), outline_gap(poses[1], poses[0]))
-    yard = Yard(aisle, [tuple(pose) for pose in poses], rng.choice(6, 2, replace=False).tolist())
-    has_moved = np.zeros(2, bool)
-    while yard.now < 90.0 and not has_moved.all():
-        yard.step()
-        has_moved |= np.hypot(*(yard.pose - poses)[:, :2].T) > 0.5
-    assert has_moved.all() and yard.gap > 0.0
-
-
-@pytest.mark.parametrize(("free", "is_room"), [(0.27, True), (0.2, True), (0.04, False), (-0.3, False)])
-@pytest.mark.parametrize("y", [3.5, 4.3])  # all of its front before place 1, or a corner before place 2
-def test_nobody_shifts_into_what_stands_before_its_front(aisle: Tables, free: float, is_room: bool, y: float) -> None:
-    west_face = 1.6
-    fleet = fleet_of(0, (west_face - free - 0.1 - FRONT, y, 0.0, 0.0))
-    assert traffic._has_room(fleet.pose[0], False, fleet, aisle) == is_room
 
 
 @pytest.mark.parametrize("seed", range(20))
