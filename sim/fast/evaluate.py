@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from policy_core.environment import Observations
 from policy_core.serving.policy import AgentPolicy, Heard, Observation
 from sim.fast.env import FastWarehouse
+from sim.fast.robots import count_the_living
+from sim.fast.senses import observe_world
 
+UNROUNDED = 32  # bits of a message number that is sent as it is (policy_core/comm/wire.py)
 DEADLINE = 0.2  # s a round of messages lasts at most, as in training (policy_core/comm/channel.py)
 MakePolicy = Callable[[str, int], AgentPolicy]  # kind, number within the kind -> policy
+
+
+class Stop(NamedTuple):
+    """A robot that stands dead for a time, beside those that the world itself draws."""
+
+    robot: int
+    at: float  # s into the episode; 0: from the start, so it joins late
+    until: float = math.inf  # s; by default it never comes back
 
 
 def play(
@@ -22,6 +35,9 @@ def play(
     reach: float,
     loss: float = 0.0,
     is_silenced: bool = False,
+    delay: float = 0.0,
+    bits: int = UNROUNDED,
+    stops: Sequence[Stop] = (),
 ) -> dict[str, float]:
     """One episode in a one-world environment.
 
@@ -32,29 +48,49 @@ def play(
         reach: radio range (m).
         loss: chance that one message to one receiver is lost, unless the world draws its own.
         is_silenced: nobody hears anything.
+        delay: mean of a message's exponential transport time (s), unless the world draws its own.
+        bits: each number of a message is rounded to so many (`rounded`); 32: none is.
+        stops: robots that stand dead for a time.
 
     Returns:
-        The episode's KPIs (sim/warehouse/kpis.py) and `reward`, the team's return.
+        The episode's KPIs (sim/warehouse/kpis.py), `reward`, the team's return, and `alive_s`, the forklift-seconds
+        in which one was there, had energy left and was held by no outage.
+
+    Raises:
+        ValueError: a policy's messages do not lie in [-1, 1], and are to be rounded.
     """
     air = np.random.default_rng((seed, 7919))
     numbers = [env.kinds[:agent].count(kind) for agent, kind in enumerate(env.kinds)]
     places = zip(env.kinds, numbers, strict=True)
     policies = [] if make_policy is None else [make_policy(kind, number) for kind, number in places]
     observations = env.reset(seed)
+    if stops:
+        observations = stop_robots(env, stops)
+    is_forklift = np.array([kind == "forklift" for kind in env.kinds])
     drawn = env.draws(0)
     loss = drawn["link_loss"] if drawn.get("link_loss", -1.0) >= 0.0 else loss
-    delay = max(drawn.get("link_delay", 0.0), 0.0)
-    total = 0.0
+    delay = drawn["link_delay"] if drawn.get("link_delay", -1.0) >= 0.0 else delay
+    total, alive = 0.0, 0
     while True:
+        alive += int(observations.alive[0, is_forklift].sum())
         if make_policy is None:
             step = env.step(env.advise())
         else:
-            choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced, delay)
+            choices = decide(env, policies, numbers, observations, air, reach, loss, is_silenced, delay, bits)
             step = env.step(choices[None])
         total += float(step.reward[0, 0])
         if step.truncated[0]:
-            return {**step.kpis[0], "reward": total}
+            return {**step.kpis[0], "reward": total, "alive_s": alive * env.contract.tick}
         observations = step.observations
+
+
+def stop_robots(env: FastWarehouse, stops: Sequence[Stop]) -> Observations:
+    """Let these robots stand dead in the first world's episode, which has just begun; what is sensed then."""
+    for stop in stops:
+        env.robots.down_at[0, stop.robot], env.robots.up_at[0, stop.robot] = stop.at, stop.until
+    count_the_living(env.state, 0, env.robots)
+    observe_world(env.parts, 0)
+    return env.observe()
 
 
 def decide(
@@ -67,6 +103,7 @@ def decide(
     loss: float,
     is_silenced: bool,
     delay: float = 0.0,
+    bits: int = UNROUNDED,
 ) -> np.ndarray:
     """One tick's joint decision [N]: all observe, talk for the contract's rounds through the air, and choose.
 
@@ -87,7 +124,7 @@ def decide(
         )
     sent = np.zeros(count)  # s since the observation, when each speaks
     for number in range(env.contract.rounds):
-        spoken = messages.copy()
+        spoken = rounded(messages, bits)
         is_heard = (distance <= reach) & (air.random((count, count)) >= loss) & (not is_silenced)
         is_heard &= observations.alive[0][None, :] & observations.alive[0][:, None]
         age = np.zeros(count)
@@ -112,6 +149,28 @@ def decide(
             if answer is not None:
                 messages[agent] = answer
     return np.array([policy.choose() for policy in policies], np.int64)
+
+
+def rounded(messages: np.ndarray, bits: int) -> np.ndarray:
+    """A copy of messages [N, M], their numbers on the even grid of 2^bits steps in [-1, 1].
+
+    Bit for bit what `policy_core.comm.rounding.quantise` gives, to which a test holds it. Zeros all through are no
+    message, and stay.
+
+    Raises:
+        ValueError: a number lies beyond [-1, 1], where there is no grid.
+    """
+    if bits >= UNROUNDED:
+        return messages.copy()
+    if np.abs(messages).max(initial=0.0) > 1.0:
+        raise ValueError(
+            f"messages of {bits} bits: saw {np.abs(messages).max():.6g}, wanted numbers in [-1, 1], as learned "
+            "messages are; a policy whose messages name things has no grid to be rounded to. Leave it out, or send 32 bits."
+        )
+    steps = np.float32(2**bits - 1)
+    codes = np.rint((messages + np.float32(1)) * (steps / np.float32(2)))
+    grid = (np.float32(2) * codes - steps) / steps
+    return np.where(messages.any(axis=1, keepdims=True), grid, messages).astype(np.float32)
 
 
 def in_time(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,27 +11,22 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import track
 from rich.table import Table
 
+from parley_bringup.cli.contenders import PLANNER, WORLDS, close_world, generated_orders, make_world, policy_maker
 from parley_bringup.cli.json_result import JsonFile, write_json
 from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
-from parley_bringup.run_choices import checked_orders, checked_policy, choose_one, choose_speed, read_plan
-from policy_core.contract import read_contract
-from policy_core.export.bundle import read_bundle
-from policy_core.serving.onboard import OnboardPolicy
-from sim.fast.env import FastWarehouse, Streams
-from sim.fast.evaluate import MakePolicy, play
-from sim.warehouse.baselines import BASELINES, make_baseline
-from sim.warehouse.bodies import read_bodies
+from parley_bringup.run_choices import checked_orders, choose_one, choose_speed, read_plan
+from parley_bringup.study.intervals import mean_interval
+from sim.fast.env import Streams
+from sim.fast.evaluate import play
+from sim.warehouse.baselines import BASELINES
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.order_replay import replay
-from sim.warehouse.orders import OrderSettings, OrderStream, generate, read_order_settings
+from sim.warehouse.orders import read_order_settings
 from sim.warehouse.randomisation import read_randomisation
-from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
-WORLDS = ("fast", "bullet")
-PLANNER = "planner"  # sees everything: no fleet could run it, but none should be far behind
 SHOWN = {
     "orders_per_hour": "orders/h",
     "lines_per_hour": "lines/h",
@@ -77,20 +70,13 @@ def evaluate(
     names = list(policy or [])
     if compare or not names:
         names += [*BASELINES, PLANNER, "bundle", "bundle, silenced"]
-    contract = read_contract(home() / "config" / "contract.yaml")
     settings = read_warehouse(home() / "config" / "warehouse.yaml")
     stream, popularity = _orders(orders, order_speed)
     ranges = read_randomisation(randomisation) if randomisation else None
     plans = [read_floorplan(plan) for plan in ranges.floorplans] if ranges else []
     plans = plans or [read_plan(map_file)]
-    tables, bodies = [build_tables(plan) for plan in plans], read_bodies(home() / "config" / "bodies.yaml")
-    size = (1, forklifts, minutes * 60.0, tables, settings, bodies, contract, stream, popularity)
-    if choose_one("--world", world_name, WORLDS) == "fast":
-        world = FastWarehouse(*size, randomisation=ranges)
-    else:
-        from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
-
-        world = BulletWarehouse(*size, plans, randomisation=ranges)
+    choose_one("--world", world_name, WORLDS)
+    world = make_world(world_name, plans, forklifts, minutes * 60.0, settings, stream, popularity, randomisation=ranges)
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
     makers = {name: policy_maker(name, world) for name in names}  # what is no policy is refused before any has played
@@ -108,6 +94,7 @@ def evaluate(
                 range(seeds), name.ljust(20), console=console, transient=True, disable=not console.is_terminal
             )
         ]
+    close_world(world)
     console.print(_table(results))
     if len(results) > 1:
         console.print(_differences(results))
@@ -131,28 +118,10 @@ def _orders(path: Path | None, speed: str) -> tuple[Streams, np.ndarray]:
     settings = read_order_settings(home() / "config" / "orders.yaml")
     popularity = np.asarray(settings.popularity, float)
     if path is None:
-        return partial(_drawn_orders, settings), popularity
+        return generated_orders(settings), popularity
     source = Path(checked_orders(path))
     pace = choose_speed(speed)
     return lambda rng, duration, demand: replay(source, settings, pace or "auto", duration)[0], popularity
-
-
-def _drawn_orders(settings: OrderSettings, rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
-    scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * demand})
-    return generate(scaled, int(rng.integers(2**31)), duration)
-
-
-def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:
-    """For a seed, what makes each agent's policy; None for the planner."""
-    plain = name.removesuffix(", silenced")
-    if plain.startswith("bundle"):
-        folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
-        bundle = read_bundle(folder, world.contract)
-        return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind, number + 1)
-    choose_one("policy", plain, (*BASELINES, PLANNER, "bundle:FOLDER"))
-    if plain == PLANNER:
-        return lambda seed: None
-    return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
 
 
 def _table(results: dict[str, list[dict[str, float]]]) -> Table:
@@ -165,9 +134,9 @@ def _table(results: dict[str, list[dict[str, float]]]) -> Table:
         cells = []
         for runs in results.values():
             values = np.array([run[key] for run in runs])
-            low, high = _interval(values)
+            mean, low, high = mean_interval(values)
             digits = 2 if key == "on_time_share" else 1
-            cells.append(f"{values.mean():.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
+            cells.append(f"{mean:.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
         table.add_row(label, *cells)
     return table
 
@@ -184,8 +153,8 @@ def _differences(results: dict[str, list[dict[str, float]]]) -> Table:
         cells = []
         for name, runs in results.items():
             gained = np.array([run[key] - other[key] for run, other in zip(runs, results[base], strict=True)])
-            low, high = _interval(gained)
-            cells.append("" if name == base else f"{gained.mean():+.2f} [dim]{low:+.2f}..{high:+.2f}[/]")
+            mean, low, high = mean_interval(gained)
+            cells.append("" if name == base else f"{mean:+.2f} [dim]{low:+.2f}..{high:+.2f}[/]")
         table.add_row(label, *cells)
     return table
 
@@ -197,10 +166,3 @@ def _headings(names: list[str]) -> list[str]:
         folder, comma, silenced = name.removeprefix("bundle:").partition(", ")
         short.append(f"bundle:{Path(folder).name}{comma}{silenced}" if name.startswith("bundle:") else name)
     return short if len(set(short)) == len(names) else names
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over seeds."""
-    draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return float(low), float(high)

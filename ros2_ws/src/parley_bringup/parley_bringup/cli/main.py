@@ -20,6 +20,7 @@ COMMANDS = {  # name: (module in parley_bringup.cli, what `parley --help` says)
     "train": ("train", "Train a fleet policy in a batched world."),
     "plot": ("plot", "Draw learning curves, with intervals over seeds."),
     "eval": ("evaluate", "Measure policies in the batched world over several seeds."),
+    "study": ("study", "Measure a bundle beside its rivals under many conditions, against goals."),
     "analyze": ("analyze", "Show what learned messages say, who heeds them, and what they are worth."),
     "parity": ("parity", "Play the same decisions in the fast and the PyBullet warehouse."),
     "soak": ("soak", "Let a fleet work for hours, and check all the way that nothing breaks."),

@@ -13,20 +13,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from parley_bringup.cli.evaluate import WORLDS, policy_maker
+from parley_bringup.cli.contenders import WORLDS, close_world, make_world, policy_maker
 from parley_bringup.cli.json_result import JsonFile, write_json
 from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
 from parley_bringup.run_choices import choose_one, read_plan
 from policy_core.contract import read_contract
-from sim.fast.env import ORDERS_HELD, FastWarehouse, order_streams
+from sim.fast.env import ORDERS_HELD, order_streams
 from sim.soak.limits import read_soak_limits
 from sim.soak.run import HOUR
 from sim.soak.run import soak as play_on
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.orders import read_order_settings
-from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
 LARGE_PLAN = Path("floorplans") / "large_dc.yaml"
@@ -55,19 +54,13 @@ def soak(
     config = home() / "config"
     plan, limits = read_plan(map_file or config / LARGE_PLAN), read_soak_limits(config / "soak.yaml")
     settings, bodies = read_warehouse(config / "warehouse.yaml"), read_bodies(config / "bodies.yaml")
-    contract, tables = read_contract(config / "contract.yaml"), [build_tables(plan)]
+    contract = read_contract(config / "contract.yaml")
     streams, popularity = order_streams(str(config / "orders.yaml"), (load, load))
     length = hours * HOUR + 2.0 * contract.tick
     expected = load * read_order_settings(config / "orders.yaml").lines_per_hour * length / HOUR
     held = ORDERS_HELD + math.ceil(expected + 6.0 * math.sqrt(expected))  # an order has one line at least
-    size = (1, robots, length, tables, settings, bodies, contract, streams, popularity)
-    world: FastWarehouse
-    if choose_one("--world", world_name, WORLDS) == "fast":
-        world = FastWarehouse(*size, orders_held=held)
-    else:
-        from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
-
-        world = BulletWarehouse(*size, plan, orders_held=held)
+    choose_one("--world", world_name, WORLDS)
+    world = make_world(world_name, [plan], robots, length, settings, streams, popularity, orders_held=held)
     make, console = policy_maker(policy, world)(seed), open_console()
     head = {"map": plan.name, "world": world_name, "policy": policy, "robots": robots, "hours": hours, "load": load}
     head |= {"loss": loss, "seed": seed, "commit": checked_out_commit(home()), "limits": limits.model_dump()}
@@ -97,8 +90,7 @@ def soak(
                     on_hour=after_an_hour,
                 )
             )
-    if world_name == "bullet":
-        world.close()  # type: ignore[attr-defined]
+    close_world(world)
     result, is_same = results[0], len({each["digest"] for each in results}) == 1
     console.print(_table(result))
     if result["by_hour"]:

@@ -1,0 +1,79 @@
+"""Who can be measured, by name, and the worlds they are measured in: what `eval`, `study` and `soak` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from parley_bringup.paths import home
+from parley_bringup.run_choices import checked_policy, choose_one
+from policy_core.contract import read_contract
+from policy_core.export.bundle import read_bundle
+from policy_core.serving.onboard import OnboardPolicy
+from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams
+from sim.fast.evaluate import MakePolicy
+from sim.warehouse.baselines import BASELINES, make_baseline
+from sim.warehouse.bodies import read_bodies
+from sim.warehouse.floorplan import FloorPlan
+from sim.warehouse.orders import OrderSettings, OrderStream, generate
+from sim.warehouse.randomisation import Randomisation
+from sim.warehouse.routes import build_tables
+from sim.warehouse.settings import WarehouseSettings
+
+WORLDS = ("fast", "bullet")
+PLANNER = "planner"  # sees everything: no fleet could run it, but none should be far behind
+
+
+def make_world(
+    name: str,
+    plans: Sequence[FloorPlan],
+    forklifts: int,
+    seconds: float,
+    settings: WarehouseSettings,
+    streams: Streams,
+    popularity: np.ndarray,
+    *,
+    randomisation: Randomisation | None = None,
+    orders_held: int = ORDERS_HELD,
+) -> FastWarehouse:
+    """One world of either simulator; whoever makes one of PyBullet closes it (`close_world`)."""
+    config = home() / "config"
+    bodies, contract = read_bodies(config / "bodies.yaml"), read_contract(config / "contract.yaml")
+    tables = [build_tables(plan) for plan in plans]
+    size = (1, forklifts, seconds, tables, settings, bodies, contract, streams, popularity)
+    if name == "fast":
+        return FastWarehouse(*size, randomisation=randomisation, orders_held=orders_held)
+    from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
+
+    return BulletWarehouse(*size, plans, randomisation=randomisation, orders_held=orders_held)
+
+
+def close_world(world: FastWarehouse) -> None:
+    """Let go of PyBullet, if the world is one of its own."""
+    close: Callable[[], None] = getattr(world, "close", lambda: None)
+    close()
+
+
+def generated_orders(settings: OrderSettings) -> Streams:
+    """Orders that the generator draws anew in every episode."""
+    return partial(_draw, settings)
+
+
+def _draw(settings: OrderSettings, rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
+    scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * demand})
+    return generate(scaled, int(rng.integers(2**31)), duration)
+
+
+def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:
+    """For a seed, what makes each agent's policy; None for the planner."""
+    plain = name.removesuffix(", silenced")
+    if plain.startswith("bundle"):
+        folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
+        bundle = read_bundle(folder, world.contract)
+        return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind, number + 1)
+    choose_one("policy", plain, (*BASELINES, PLANNER, "bundle:FOLDER"))
+    if plain == PLANNER:
+        return lambda seed: None
+    return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
