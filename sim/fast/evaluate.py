@@ -165,7 +165,7 @@ def rounded(messages: np.ndarray, bits: int) -> np.ndarray:
     if np.abs(messages).max(initial=0.0) > 1.0:
         raise ValueError(
             f"messages of {bits} bits: saw {np.abs(messages).max():.6g}, wanted numbers in [-1, 1], as learned "
-            "messages are; a policy whose messages name things has no grid to be rounded to. Leave it out, or send 32 bits."
+            "messages are; where they name things there is no grid to round to. Leave the policy out, or send 32 bits."
         )
     steps = np.float32(2**bits - 1)
     codes = np.rint((messages + np.float32(1)) * (steps / np.float32(2)))
