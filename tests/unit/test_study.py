@@ -279,11 +279,13 @@ def test_stops_are_as_many_as_said_the_same_for_a_seed_and_in_time() -> None:
     assert draw_stops(settings, Condition(name="home"), 3) == []
 
 
-def study(tmp_path: Path, *words: str, **changes: Any) -> Path:
+def study(tmp_path: Path, *words: str, code: int = 0, **changes: Any) -> Path:
     path = tmp_path / "study.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump({**SMALL, **changes}))
-    main(["study", "--config", str(path), "--out", str(tmp_path / "out"), *words])
+    with pytest.raises(SystemExit) as left:
+        main(["study", "--config", str(path), "--out", str(tmp_path / "out"), *words])
+    assert left.value.code == code
     return tmp_path / "out"
 
 
@@ -307,8 +309,7 @@ def test_a_killed_study_goes_on_and_ends_as_one_that_was_not(
     assert {run.key: run.kpis for run in again} == whole and len(again) == 8
     assert [run.model_dump_json() + "\n" for run in again[:5]] == lines[:5], "what was done was not played again"
     assert whole[Key("dies=0.25", "greedy", "", 7)]["alive_s"] < whole[Key("home", "greedy", "", 7)]["alive_s"] == 120.0
-    with pytest.raises(SystemExit):
-        study(tmp_path, minutes=0.6)
+    study(tmp_path, minutes=0.6, code=2)
     assert "other settings or inputs" in capsys.readouterr().err
 
 
