@@ -117,9 +117,9 @@ def test_what_cannot_be_measured_says_why() -> None:
     assert "set PARLEY_DATA" in hindrance(Condition(name="a", map="data:x.yaml"), None)
     assert "is not there" in hindrance(Condition(name="a", map="data:x.yaml"), TOP)
     assert hindrance(Condition(name="a"), None) == ""
-    assert "name jobs" in policy_hindrance(Condition(name="a", bits=8), "contract-net", 1)
-    assert policy_hindrance(Condition(name="a"), "contract-net", 1) == ""
-    assert "--without" in policy_hindrance(Condition(name="a"), "without", 0)
+    assert "name jobs" in policy_hindrance(Condition(name="a", bits=8), "contract-net")
+    assert policy_hindrance(Condition(name="a"), "contract-net") == ""
+    assert policy_hindrance(Condition(name="a", bits=8), "learned") == ""
 
 
 def test_the_digest_tells_what_an_episode_depends_on_from_what_it_does_not() -> None:
@@ -213,12 +213,13 @@ def goal(**changes: Any) -> dict[str, Any]:
 
 def test_goals_count_per_fleet_per_robot_and_per_robot_alive() -> None:
     settings = settings_with(
-        policies=["learned", "greedy"],
+        policies=["learned", "without", "greedy"],
         goals=[
             goal(against="greedy", least=1.3),
             goal(at="dies=0.25", against_at="home"),
             goal(at="dies=0.25", against_at="home", per="robot_alive"),
             goal(at="afar", against_at="home"),
+            goal(against="without"),
         ],
     )
     runs = [
@@ -231,11 +232,11 @@ def test_goals_count_per_fleet_per_robot_and_per_robot_alive() -> None:
             run_of("learned", seed, 48 + 0.8 * seed, bundle="b", condition="dies=0.25", alive_s=3.2 * 3600),
         )
     ]
-    outcome = read_outcome(settings, runs, {"learned": ["b"]}, {"afar": "no such map"})
+    outcome = read_outcome(settings, runs, {"learned": ["b"]}, {"afar": "no such map", "without": "none given"})
     figures = [judged.figure.value if judged.figure else None for judged in outcome.goals]
-    assert figures == [pytest.approx(62 / 40), pytest.approx(0.8), pytest.approx(1.0), None]
-    assert [judged.verdict for judged in outcome.goals] == ["held", "missed", "held", "not measured"]
-    assert "no such map" in outcome.goals[3].why
+    assert figures == [pytest.approx(62 / 40), pytest.approx(0.8), pytest.approx(1.0), None, None]
+    assert [judged.verdict for judged in outcome.goals] == ["held", "missed", "held", *["not measured"] * 2]
+    assert "no such map" in outcome.goals[3].why and "none given" in outcome.goals[4].why
     page = write_page(outcome, ["- head"], "study.svg")
     assert "| g | >= 1.30 | 1.55 [" in page and "no such map" in page and "### dies, from home" in page
     told = plain(outcome)

@@ -135,9 +135,11 @@ def list_tasks(
     for condition in conditions:
         policies = []
         for policy in settings.policies_of(condition):
-            reason = policy_hindrance(condition, policy, len(teams.get(policy, {})))
+            reason = policy_hindrance(condition, policy)
             if reason:
                 skipped[f"{condition.name}, {policy}"] = reason
+            elif policy in BUNDLED and not teams[policy]:
+                skipped[policy] = "no bundle trained without messages was given (--without)"
             else:
                 policies.append(policy)
         first = settings.first_seed

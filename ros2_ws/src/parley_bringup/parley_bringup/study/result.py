@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
 
     settings: StudySettings
     tables: dict[str, dict[Policy, Table]]  # by condition
-    skipped: dict[str, str]  # condition, or `condition, policy`, and why
+    skipped: dict[str, str]  # condition, policy, or `condition, policy`, and why
     goals: list[Judged]
 
 
@@ -109,7 +109,7 @@ def _judge(goal: Goal, tables: dict[str, dict[Policy, Table]], skipped: dict[str
     sides = [(goal.at, goal.policy), goal.rival[::-1]]
     for at, policy in sides:
         if policy not in tables.get(at, {}):
-            reason = skipped.get(at) or skipped.get(f"{at}, {policy}") or "not played yet"
+            reason = skipped.get(at) or skipped.get(f"{at}, {policy}") or skipped.get(policy) or "not played yet"
             return Judged(goal, None, "not measured", f"{at}, {policy}: {reason}")
     one, other = (tables[at][policy] for at, policy in sides)
     figure = compare(one, other, goal.per)

@@ -40,12 +40,10 @@ def hindrance(condition: Condition, data: Path | None) -> str:
     return ""
 
 
-def policy_hindrance(condition: Condition, policy: Policy, count: int) -> str:
-    """Why this policy, of so many bundles, cannot be measured under this condition; empty if it can."""
+def policy_hindrance(condition: Condition, policy: Policy) -> str:
+    """Why this policy cannot be measured under this condition; empty if it can."""
     if condition.bits < UNROUNDED and policy == "contract-net":
         return "its messages name jobs by numbers up to two million, which no grid of 16 bits can tell apart"
-    if policy == "without" and not count:
-        return "no bundle trained without messages was given (--without)"
     return ""
 
 
