@@ -45,7 +45,7 @@ def study(
         int | None, typer.Option(min=1, max=1000, help="Episodes of every condition. Default: as configured.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes that play at a time; one core each.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the study; one that was stopped goes on there.")] = Path("study"),
+    out: Annotated[Path, typer.Option(help="Folder of the study; one that was stopped goes on there.")] = Path("runs/study"),
     config: Annotated[Path | None, typer.Option(help="Conditions, sweeps, goals. Default: config/study.yaml.")] = None,
     json_file: JsonFile = None,
 ) -> None:

@@ -188,7 +188,7 @@ class StudySettings(Settings):
             if word in known:
                 wanted[word] = known[word]
             elif word in sweeps:
-                sweep = sweeps[word]  # type: ignore[index]
+                sweep = sweeps[word]
                 wanted |= {each.name: each for each in sweep.spread(self.base_of(sweep))}
             else:
                 near = difflib.get_close_matches(word, [*known, *sweeps], n=1)
