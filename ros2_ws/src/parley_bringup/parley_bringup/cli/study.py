@@ -45,7 +45,9 @@ def study(
         int | None, typer.Option(min=1, max=1000, help="Episodes of every condition. Default: as configured.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes that play at a time; one core each.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the study; one that was stopped goes on there.")] = Path("runs/study"),
+    out: Annotated[Path, typer.Option(help="Folder of the study; one that was stopped goes on there.")] = Path(
+        "runs/study"
+    ),
     config: Annotated[Path | None, typer.Option(help="Conditions, sweeps, goals. Default: config/study.yaml.")] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -205,7 +207,7 @@ def _write(outcome: Outcome, out: Path, result: dict[str, object]) -> None:
 
 
 def _goals(outcome: Outcome) -> Table:
-    table = Table("figure", "goal", "measured", "verdict", box=SIMPLE_HEAD, header_style="bold")
+    table = Table("figure", "goal", "measured", "bundles x seeds", "verdict", box=SIMPLE_HEAD, header_style="bold")
     for row in goal_rows(outcome):
         table.add_row(*(escape(cell) for cell in row))
     return table

@@ -12,13 +12,14 @@ from parley_bringup.study.settings import POLICIES, Policy
 PER = {"fleet": "orders/h", "robot": "orders/h per robot", "robot_alive": "orders/h per robot alive"}
 
 
-def goal_rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
-    """What was wanted, how much of it, what was found, and whether it held."""
+def goal_rows(outcome: Outcome) -> list[tuple[str, str, str, str, str]]:
+    """What was wanted, how much of it, what was found, in how many pairs of episodes, and whether it held."""
     return [
         (
             judged.goal.about,
             f">= {judged.goal.least:.2f}",
             show(judged.figure) if judged.figure else "",
+            judged.episodes,
             f"{judged.verdict}: {judged.why}" if judged.why else judged.verdict,
         )
         for judged in outcome.goals
@@ -27,7 +28,7 @@ def goal_rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
 
 def show(figure: Interval, digits: int = 2) -> str:
     """A figure and its interval."""
-    value, low, high = (f"{each:.{digits}f}" if math.isfinite(each) else "none" for each in figure)
+    value, low, high = ("none" if math.isnan(each) else f"{each:.{digits}f}" for each in figure)
     return f"{value} [{low}, {high}]"
 
 
@@ -44,7 +45,7 @@ def write_page(outcome: Outcome, head: Iterable[str], picture: str) -> str:
         "Ratios of sums over all bundles and episodes, paired by seed, with 95 % bootstrap intervals (episodes drawn "
         "anew, and bundles where there are several).",
         "",
-        *_table(("figure", "goal", "measured", "verdict"), goal_rows(outcome)),
+        *_table(("figure", "goal", "measured", "bundles x seeds", "verdict"), goal_rows(outcome)),
         "",
     ]
     lines += _conditions(outcome)
@@ -74,7 +75,7 @@ def _conditions(outcome: Outcome) -> list[str]:
             episodes = f"{len(table.bundles)} x {len(table.seeds)}"
             rows.append((policy, show(rate(table, "fleet"), 1), show(gain) if gain else "", episodes))
         lines += [f"### {name}", "", *([known[name].about, ""] if known[name].about else [])]
-        lines += [*_table(("policy", "orders/h", "learned / this", "bundles x episodes"), rows), ""]
+        lines += [*_table(("policy", "orders/h", "learned / this", "bundles x seeds"), rows), ""]
     return lines
 
 

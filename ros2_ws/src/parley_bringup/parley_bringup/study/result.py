@@ -51,6 +51,7 @@ class Judged(NamedTuple):
     figure: Interval | None
     verdict: str
     why: str = ""
+    episodes: str = ""  # bundles x seeds, of either side
 
 
 class Outcome(NamedTuple):
@@ -116,8 +117,12 @@ def _judge(goal: Goal, tables: dict[str, dict[Policy, Table]], skipped: dict[str
     if figure is None:
         return Judged(goal, None, "not measured", "no common seed, or the rival finished nothing")
     if figure.value >= goal.least:
-        return Judged(goal, figure, VERDICTS[0] if figure.low >= goal.least else VERDICTS[1])
-    return Judged(goal, figure, VERDICTS[2] if figure.high >= goal.least else VERDICTS[3])
+        verdict = VERDICTS[0] if figure.low >= goal.least else VERDICTS[1]
+    else:
+        verdict = VERDICTS[2] if figure.high >= goal.least else VERDICTS[3]
+    seeds = len(set(one.seeds) & set(other.seeds))
+    sizes = dict.fromkeys(f"{len(table.bundles)} x {seeds}" for table in (one, other))
+    return Judged(goal, figure, verdict, episodes=" and ".join(sizes))
 
 
 def rate(table: Table, per: Per) -> Interval:
@@ -150,7 +155,13 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "config": settings.model_dump(mode="json"),
         "skipped": outcome.skipped,
         "goals": [
-            {**judged.goal.model_dump(), "figure": _plain(judged.figure), "verdict": judged.verdict, "why": judged.why}
+            {
+                **judged.goal.model_dump(),
+                "figure": _plain(judged.figure),
+                "verdict": judged.verdict,
+                "why": judged.why,
+                "episodes": judged.episodes,
+            }
             for judged in outcome.goals
         ],
         "conditions": {
