@@ -261,10 +261,10 @@ def test_a_verdict_says_when_the_interval_leaves_it_open() -> None:
 
 
 def test_the_picture_needs_two_points(tmp_path: Path) -> None:
-    settings = settings_with()
+    settings = settings_with(sweeps=[*SMALL["sweeps"], {"over": "bits", "of": "home", "values": [32, 4]}])
     runs = [run_of("greedy", seed, 40 + seed) for seed in range(3)]
     assert not draw_sweeps(read_outcome(settings, runs, {}, {}), tmp_path / "study.svg")
-    runs += [run_of("greedy", seed, 30 + seed, condition="dies=0.25") for seed in range(3)]
+    runs += [run_of("greedy", seed, 30, condition=name) for seed in range(3) for name in ("dies=0.25", "bits=4")]
     assert draw_sweeps(read_outcome(settings, runs, {}, {}), tmp_path / "study.svg")
     assert (tmp_path / "study.svg").read_text().startswith("<?xml")
 

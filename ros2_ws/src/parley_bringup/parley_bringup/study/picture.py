@@ -43,6 +43,7 @@ def draw_sweeps(outcome: Outcome, path: Path) -> bool:
             )
         if sweep.over == "bits":
             axes.set_xscale("log", base=2)
+            axes.set_xticks(sweep.values, [f"{value:g}" for value in sweep.values])
             axes.invert_xaxis()
         axes.set_xlabel(UNITS[sweep.over], color=FAINT)
         axes.set_ylabel(PER[sweep.per], color=FAINT)
