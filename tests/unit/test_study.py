@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
+from parley_bringup.cli.contenders import WORLDS_AT_ONCE
 from parley_bringup.cli.main import main
-from parley_bringup.cli.study_runs import WORLDS_AT_ONCE, Player, Task, draw_stops, in_batches, play_all
+from parley_bringup.cli.study_runs import Player, Task, draw_stops, in_batches, play_all
 from parley_bringup.study.intervals import RESAMPLES, Work, mean_interval, ratio_interval
 from parley_bringup.study.page import write_page
 from parley_bringup.study.picture import draw_sweeps

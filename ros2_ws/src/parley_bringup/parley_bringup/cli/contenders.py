@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from policy_core.export.bundle import Bundle, read_bundle
 from policy_core.serving.joint import JointPolicy
 from policy_core.serving.onboard import OnboardPolicy
 from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams
-from sim.fast.evaluate import MakePolicy
+from sim.fast.evaluate import MakePolicy, play, play_together
 from sim.warehouse.baselines import BASELINES, make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import FloorPlan
@@ -25,6 +25,7 @@ from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import WarehouseSettings
 
 WORLDS = ("fast", "bullet")
+WORLDS_AT_ONCE = 32  # of a batch; more are hardly faster for each, and more is lost when it is stopped
 PLANNER = "planner"  # sees everything: no fleet could run it, but none should be far behind
 
 
@@ -89,6 +90,36 @@ def joint_policy(name: str, world: FastWarehouse, bits: int = UNROUNDED) -> Join
     """What decides for a batch of worlds, with nothing remembered; None for the planner."""
     plain = name.removesuffix(", silenced")
     return None if plain == PLANNER else JointPolicy(_bundle(plain, world.contract), world.kinds, bits)
+
+
+def play_episodes(
+    name: str, world: FastWarehouse, seeds: Sequence[int], *, reach: float, loss: float = 0.0
+) -> Iterator[dict[str, float]]:
+    """An episode for each seed, as `play` gives it; played in batches where policy and world can.
+
+    Args:
+        name: of the policy; what ends on ", silenced" hears nothing.
+        world: with E = 1, of either simulator.
+        seeds: one of each episode.
+        reach: radio range (m).
+        loss: chance that one message to one receiver is lost.
+    """
+    is_silenced = name.endswith(", silenced")
+    if decides_together(name) and type(world) is FastWarehouse:
+        for first in range(0, len(seeds), WORLDS_AT_ONCE):
+            some = seeds[first : first + WORLDS_AT_ONCE]
+            plans = [world.draw_plan(seed, 0) for seed in some]
+            found: dict[int, dict[str, float]] = {}
+            for plan in sorted(set(plans)):  # a batch has one floor plan
+                own = [seed for seed, drawn in zip(some, plans, strict=True) if drawn == plan]
+                policy, batch = joint_policy(name, world), world.widened(len(own))
+                played = play_together(batch, policy, own, reach=reach, loss=loss, is_silenced=is_silenced)
+                found |= dict(zip(own, played, strict=True))
+            yield from (found[seed] for seed in some)
+        return
+    make = policy_maker(name, world)
+    for seed in seeds:
+        yield play(world, make(seed), seed, reach=reach, loss=loss, is_silenced=is_silenced)
 
 
 def _bundle(plain: str, contract: Contract) -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,9 @@ def demo(
     compare: Annotated[
         bool, typer.Option("--compare", help="Then the same seed with greedy and contract-net.")
     ] = False,
+    against: Annotated[
+        int, typer.Option(min=0, max=1000, help="Episodes in which a bundle's rivals play, too; 0: none.")
+    ] = 5,
     fleet: Annotated[Path | None, typer.Option(help="Fleet manifest. Default: config/fleets/demo.yaml.")] = None,
     run_dir: Annotated[Path | None, typer.Option(help="New folder for all that is written.")] = None,
     view: Annotated[bool, typer.Option("--view/--headless", " /--no-view", help="Live view.")] = True,
@@ -64,7 +68,8 @@ def demo(
 
     Physics, tasks and every robot are processes of their own that talk over DDS. The run folder takes everything:
     kpis.json, run.mcap, fleet.png, fleet.mp4, messages.png, logs/. The same seed gives the same run at any speed,
-    unless --paced.
+    unless --paced. A bundle is then shown beside itself silenced, greedy, contract-net and a central planner, on the
+    same map and orders in the batched world.
     """
     console = open_console()
     fleet_file, members = choose_fleet(fleet)
@@ -108,7 +113,9 @@ def demo(
             console, [each.run_dir for each in runs], f"seed {seed}, {minutes:g} simulated minutes", json_file
         )
     else:
-        show_report(console, options.run_dir, json_file)
+        show_report(
+            console, options.run_dir, json_file, partial(_play_rivals, console, options, members, plan, against)
+        )
 
 
 def _run(
@@ -142,6 +149,13 @@ def _run(
         rounds=read_contract(options.contract).rounds,
         is_shown=is_shown,
     )
+
+
+def _play_rivals(console: Console, options: RunOptions, fleet: Fleet, plan: FloorPlan, episodes: int) -> None:
+    if episodes and options.policy.startswith("bundle:"):
+        from parley_bringup.cli.rivals import play_rivals
+
+        play_rivals(console, options, fleet, plan, episodes)
 
 
 def _leave_unless_done(console: Console, outcome: Outcome, run_dir: Path, json_file: Path | None) -> None:

@@ -11,15 +11,23 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import track
 from rich.table import Table
 
-from parley_bringup.cli.contenders import PLANNER, WORLDS, close_world, generated_orders, make_world, policy_maker
+from parley_bringup.cli.contenders import (
+    PLANNER,
+    WORLDS,
+    close_world,
+    generated_orders,
+    make_world,
+    play_episodes,
+    policy_maker,
+)
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.kpi_intervals import headings, interval_table
 from parley_bringup.cli.terminal import open_console
 from parley_bringup.paths import home
 from parley_bringup.report.context import checked_out_commit
 from parley_bringup.run_choices import checked_orders, choose_one, choose_speed, read_plan
 from parley_bringup.study.intervals import mean_interval
 from sim.fast.env import Streams
-from sim.fast.evaluate import play
 from sim.warehouse.baselines import BASELINES
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.order_replay import replay
@@ -79,23 +87,14 @@ def evaluate(
     world = make_world(world_name, plans, forklifts, minutes * 60.0, settings, stream, popularity, randomisation=ranges)
     results: dict[str, list[dict[str, float]]] = {}
     console = open_console()
-    makers = {name: policy_maker(name, world) for name in names}  # what is no policy is refused before any has played
-    for name, make in makers.items():
-        results[name] = [
-            play(
-                world,
-                make(seed),
-                seed,
-                reach=settings.radio.range,
-                loss=loss,
-                is_silenced=name.endswith("silenced"),
-            )
-            for seed in track(
-                range(seeds), name.ljust(20), console=console, transient=True, disable=not console.is_terminal
-            )
-        ]
+    for name in names:
+        policy_maker(name, world)  # what is no policy is refused before any has played
+    for name in names:
+        played = play_episodes(name, world, range(seeds), reach=settings.radio.range, loss=loss)
+        shown = track(played, name.ljust(20), seeds, console=console, transient=True, disable=not console.is_terminal)
+        results[name] = list(shown)
     close_world(world)
-    console.print(_table(results))
+    console.print(interval_table(results, SHOWN))
     if len(results) > 1:
         console.print(_differences(results))
     write_json(
@@ -124,30 +123,13 @@ def _orders(path: Path | None, speed: str) -> tuple[Streams, np.ndarray]:
     return lambda rng, duration, demand: replay(source, settings, pace or "auto", duration)[0], popularity
 
 
-def _table(results: dict[str, list[dict[str, float]]]) -> Table:
-    """One column a policy, one line a figure: the mean, and its interval beside or below it."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold")
-    table.add_column("", no_wrap=True)
-    for heading in _headings(list(results)):
-        table.add_column(heading, justify="right", overflow="fold")
-    for key, label in SHOWN.items():
-        cells = []
-        for runs in results.values():
-            values = np.array([run[key] for run in runs])
-            mean, low, high = mean_interval(values)
-            digits = 2 if key == "on_time_share" else 1
-            cells.append(f"{mean:.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]")
-        table.add_row(label, *cells)
-    return table
-
-
 def _differences(results: dict[str, list[dict[str, float]]]) -> Table:
     """What each policy gains on one of them, seed by seed: the mean difference and its interval."""
     base = [name for name in results if not name.endswith("silenced")][-1]
-    headings = dict(zip(results, _headings(list(results)), strict=True))
-    table = Table(box=SIMPLE_HEAD, header_style="bold", title=f"against {headings[base]}, seed by seed")
+    called = dict(zip(results, headings(list(results)), strict=True))
+    table = Table(box=SIMPLE_HEAD, header_style="bold", title=f"against {called[base]}, seed by seed")
     table.add_column("", no_wrap=True)
-    for heading in headings.values():
+    for heading in called.values():
         table.add_column(heading, justify="right", overflow="fold")
     for key, label in SHOWN.items():
         cells = []
@@ -157,12 +139,3 @@ def _differences(results: dict[str, list[dict[str, float]]]) -> Table:
             cells.append("" if name == base else f"{mean:+.2f} [dim]{low:+.2f}..{high:+.2f}[/]")
         table.add_row(label, *cells)
     return table
-
-
-def _headings(names: list[str]) -> list[str]:
-    """The policies in a few letters: a bundle by its folder's name, unless two bundles share one."""
-    short = []
-    for name in names:
-        folder, comma, silenced = name.removeprefix("bundle:").partition(", ")
-        short.append(f"bundle:{Path(folder).name}{comma}{silenced}" if name.startswith("bundle:") else name)
-    return short if len(set(short)) == len(names) else names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from parley_bringup.cli.json_result import JsonFile, write_json
+from parley_bringup.cli.rivals_table import read_rivals, show_rivals
 from parley_bringup.cli.terminal import open_console
 from parley_bringup.report.build import build
 from parley_bringup.report.tables import kpi_table, process_table
@@ -23,17 +24,25 @@ def report(
     show_report(open_console(), run_dir, json_file)
 
 
-def show_report(console: Console, run_dir: Path, json_file: Path | None) -> None:
-    """Build the report of one run and print its tables."""
+def show_report(
+    console: Console, run_dir: Path, json_file: Path | None, play_rivals: Callable[[], None] | None = None
+) -> None:
+    """Build the report of one run and print its tables; then, if asked to, play its rivals, and show them."""
     made = build(run_dir)
     console.print(kpi_table([made.summary]))
     if made.summary.processes:
         console.print(process_table(made.summary.processes))
     for note in made.notes:
         console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    if play_rivals is not None:
+        play_rivals()
+    rivals = read_rivals(run_dir)
+    if rivals is not None:
+        show_rivals(console, rivals)
     console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
     result = {"run_dir": run_dir, "summary": made.summary.model_dump(mode="json"), "files": made.files}
-    write_json(json_file, {**result, "notes": made.notes})
+    told = None if rivals is None else rivals.model_dump()
+    write_json(json_file, {**result, "notes": made.notes, "rivals": told})
 
 
 def show_comparison(console: Console, run_dirs: Sequence[Path], title: str, json_file: Path | None) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parley_bringup.cli.contenders import (
+    WORLDS_AT_ONCE,
     close_world,
     decides_together,
     generated_orders,
@@ -38,7 +39,6 @@ from sim.warehouse.settings import read_warehouse
 
 STOP_CHANCE = 4099  # names the stream of chance that says which robots stop, and when
 BUNDLED = ("learned", "silenced", "without")
-WORLDS_AT_ONCE = 32  # of a batch; more are hardly faster for each, and more is lost when a study is stopped
 
 
 class Task(NamedTuple):
