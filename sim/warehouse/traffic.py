@@ -40,6 +40,8 @@ from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR, room, turn_to
 
 TURN_STEP, TURN_MARGIN, TURN_REACH = 0.15, 0.06, 2.0  # rad; m kept free; m, farther robots are never met by turning
 BESIDE = 0.09  # m kept free on both sides of the way ahead; a lane passes parked robots by little more
+SQUEEZE = 0.05  # m, the same at a creep beside one that stands in its place, for one that is a little off its lane
+STILL = 0.02  # m/s
 FORESIGHT = 0.9  # s
 BACK_OFF, BACK_SPEED, BACK_HOLD = 1.4, 0.35, 3.0  # m, m/s, s: how a robot backs off
 SHIFT_ROOM = 0.12  # m wanted all across the end of a robot that shifts straight: half of what lies between five points
@@ -70,8 +72,10 @@ def note_blocker(skill: np.ndarray, blocker: int, numbers: MotionNumbers) -> Non
 
 
 @kernel
-def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> tuple[int, float]:
-    """The nearest robot whose outline lies in the strip ahead, and the free metres before it.
+def in_way(
+    pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float, beside: float = BESIDE
+) -> tuple[int, float]:
+    """The nearest robot whose outline lies in the strip ahead, `beside` (m) wider than the body on both sides.
 
     Returns:
         Row of the robot that stands within `lookahead` of the front (-1 if none), and the free way (m, 99 if clear).
@@ -89,19 +93,50 @@ def in_way(pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float) -> 
         ahead = (at[0] - pose[0]) * c + (at[1] - pose[1]) * s - front
         aside = -(at[0] - pose[0]) * s + (at[1] - pose[1]) * c
         reach = BODY_REACH + foresight
-        if ahead + reach < -0.6 or ahead - reach > free or abs(aside) - reach > HALF_WIDTH + BESIDE:
+        if ahead + reach < -0.6 or ahead - reach > free or abs(aside) - reach > HALF_WIDTH + beside:
             continue
         at_c, at_s = math.cos(at[2]), math.sin(at[2])
         for point in range(OUTLINE_POINTS):
             x, y = outline_point(at[0], at[1], at_c, at_s, point, foresight)
             ahead = (x - pose[0]) * c + (y - pose[1]) * s - front
             aside = -(x - pose[0]) * s + (y - pose[1]) * c
-            margin = BESIDE if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
+            margin = beside if ahead > 0.0 else 0.0  # what stands beside the body is no obstacle ahead
             if ahead > -0.6 and abs(aside) < HALF_WIDTH + margin and ahead < free:
                 free = max(ahead, 0.0)
                 if ahead < lookahead:
                     blocker = other
     return blocker, free
+
+
+@kernel
+def past_docked(
+    pose: np.ndarray, heading: float, fleet: Fleet, lookahead: float, tables: Tables
+) -> tuple[int, float, bool]:
+    """`in_way`, but a robot that stands in its place may be passed closely, though slowly.
+
+    Returns:
+        As `in_way`, and whether the way is free only because of that.
+    """
+    blocker, free = in_way(pose, heading, fleet, lookahead)
+    if blocker >= 0 and _is_docked(fleet.pose[blocker], tables):
+        closer, its_free = in_way(pose, heading, fleet, lookahead, SQUEEZE)
+        if closer < 0:
+            return closer, its_free, True
+    return blocker, free, False
+
+
+@kernel
+def _is_docked(at: np.ndarray, tables: Tables) -> bool:
+    """Whether a robot stands so far in a place that it neither turns nor comes out but by a way it sees free."""
+    reach = 0.5 * tables.approach
+    if abs(at[3]) > STILL:
+        return False
+    for place in range(len(tables.place_x)):
+        across, along = abs(tables.place_x[place] - at[0]), abs(tables.place_y[place] - at[1])
+        is_near = across < reach and along < reach and math.hypot(across, along) < reach
+        if is_near and not is_turned(tables.place_yaw[place] - at[2], 0.2):
+            return True
+    return False
 
 
 @kernel
@@ -322,8 +357,7 @@ def _shift(pose: np.ndarray, fleet: Fleet, tables: Tables) -> float:
 def _has_room(pose: np.ndarray, is_backwards: bool, fleet: Fleet, tables: Tables) -> bool:
     """Whether neither a robot nor anything that stands is close behind (or ahead)."""
     heading, reach = (pose[2] + math.pi, REAR + 0.1) if is_backwards else (pose[2], FRONT + 0.1)
-    blocker, _ = in_way(pose, heading, fleet, 0.3)
-    if blocker >= 0:
+    if past_docked(pose, heading, fleet, 0.3, tables)[0] >= 0:
         return False
     c, s = math.cos(heading), math.sin(heading)
     x, y = pose[0] + reach * c, pose[1] + reach * s

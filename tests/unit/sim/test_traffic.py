@@ -13,7 +13,7 @@ from sim.warehouse import skill as sk
 from sim.warehouse import traffic
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
-from sim.warehouse.motion import move
+from sim.warehouse.motion import SQUEEZE_SPEED, move
 from sim.warehouse.outline import outline_gap
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import read_warehouse
@@ -286,6 +286,50 @@ def test_nobody_shifts_into_what_stands_before_its_front(aisle: Tables, free: fl
     west_face = 1.6
     fleet = fleet_of(0, (west_face - free - 0.1 - FRONT, y, 0.0, 0.0))
     assert traffic._has_room(fleet.pose[0], False, fleet, aisle) == is_room
+
+
+@pytest.mark.parametrize("late", [0.0, 0.3, 1.0])  # s; who comes out later may wait, but not for good
+def test_two_that_come_out_of_places_across_an_aisle_do_not_wait_for_each_other(aisle: Tables, late: float) -> None:
+    homes, picks = (1, 4), (5, 0)
+    yard = Yard(aisle, [tuple(sk.parked_pose(home, aisle, NUMBERS)) for home in homes], list(picks))
+    yard.skill[:, sk.PHASE], yard.skill[:, sk.HOME], yard.skill[:, sk.PICK_PLACE] = sk.LEAVE_HOME, homes, picks
+    yard.skill[1, sk.PHASE] = sk.PARKED
+    while yard.now < 90.0 and (yard.skill[:, sk.PHASE] != sk.LIFT).any():
+        if yard.now >= late and yard.skill[1, sk.PHASE] == sk.PARKED:
+            yard.skill[1, sk.PHASE] = sk.LEAVE_HOME
+        yard.step()
+    assert yard.now < 90.0 and yard.gap > 0.0
+
+
+def test_a_robot_off_its_lane_squeezes_slowly_past_one_in_its_place_and_past_no_other(
+    aisle: Tables,
+) -> None:
+    parked, off = tuple(sk.parked_pose(1, aisle, NUMBERS)), (3.628, 4.7, -1.6775, 0.0)
+    yard = Yard(aisle, [off, parked], [0, 1])
+    yard.skill[1, sk.PHASE] = sk.PARKED
+    assert traffic.in_way(yard.pose[0], off[2], yard.fleets[0], NUMBERS.lookahead)[0] == 1
+    assert yard.all_arrive_within(40.0) and yard.gap > 0.03
+    for other, goal in ((parked, 1), ((*parked[:3], 0.1), 1), ((*parked[:2], 3.4, 0.0), 1)):  # moving; turned
+        fleet = fleet_of(0, off, other, goals=(0, goal))
+        row = driving(aisle, fleet)
+        row[sk.NODE] = sk.nearest_node(np.array([3.5, 3.5]), aisle)
+        speed, _, _ = move(row, fleet.pose[0], 0.0, 0.0, fleet, aisle, NUMBERS)
+        assert (speed > 0.0) == (row[sk.BLOCKED] == 0.0) == (other is parked)
+        assert speed <= SQUEEZE_SPEED
+
+
+def test_one_that_has_hardly_come_out_goes_back_in_for_one_that_cannot_turn_in_the_lane(aisle: Tables) -> None:
+    # Robot 0 drives south past the places of robots 1 and 2, who want to come out; robot 2 already bars the lane, and
+    # behind stands another.
+    poses = [(3.508, 4.337, -1.558, 0.0), (2.407, 4.895, 3.136, 0.0), (2.508, 3.501, -3.141, 0.0)]
+    yard = Yard(aisle, [*poses, (3.5, 6.05, -math.pi / 2, 0.0)], [0, 5, 3, 2])
+    yard.skill[1:3, sk.PHASE], yard.skill[3, sk.PHASE] = sk.LEAVE_HOME, sk.PARKED
+    yard.skill[1:3, sk.HOME], yard.skill[1:3, sk.PICK_PLACE] = (2, 1), (5, 3)
+    went_in = False
+    while yard.now < 60.0 and (yard.skill[0, sk.PHASE] != sk.PARKED or yard.skill[2, sk.PHASE] == sk.LEAVE_HOME):
+        yard.step()
+        went_in |= yard.pose[2, 0] < 2.45
+    assert yard.now < 60.0 and went_in and yard.gap > 0.0
 
 
 @pytest.mark.parametrize("seed", range(20))
