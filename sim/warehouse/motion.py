@@ -45,6 +45,8 @@ from sim.warehouse.skill import (
     wrap,
 )
 from sim.warehouse.traffic import (
+    ARRIVED,
+    SHARP_TURN,
     Fleet,
     back_off,
     give_way,
@@ -56,7 +58,6 @@ from sim.warehouse.traffic import (
 )
 from sim.warehouse.turning import turn_to
 
-ARRIVED = 0.25  # m from a route node that counts as passed
 ALIGNED = 0.02  # rad
 CENTRED = 0.015  # m
 LEAVE_LOOKAHEAD = 0.4  # m of free way wanted behind while backing out; before that, the whole way out
@@ -145,7 +146,7 @@ def _drive(
         return 0.0, 0.0
     wanted = math.atan2(tables.node_y[node] - pose[1], tables.node_x[node] - pose[0])
     error = wrap(wanted - pose[2])
-    if abs(error) > 0.35:
+    if abs(error) > SHARP_TURN:
         error = turn_to(pose, wanted, tables)
         blocker = in_turn(pose, error, fleet)
         note_blocker(skill, blocker, numbers)

@@ -332,6 +332,25 @@ def test_one_that_has_hardly_come_out_goes_back_in_for_one_that_cannot_turn_in_t
     assert yard.now < 60.0 and went_in and yard.gap > 0.0
 
 
+@pytest.fixture(scope="module")
+def row() -> Tables:
+    # Two lanes 1.4 m apart: places 0 .. 6 east, south to north, too close to the lane before them to turn there beside
+    # a robot that stands in one; place 7 west, across from place 3.
+    places = [(6.4, 2.1 + 1.4 * place, 0.0) for place in range(7)] + [(2.0, 6.3, math.pi)]
+    parking = tuple(Place(name=f"p{n}", type="parking", x=x, y=y, yaw=yaw) for n, (x, y, yaw) in enumerate(places))
+    return build_tables(FloorPlan(name="row", size=(8.4, 12.6), lattice=1.4, boxes=(), places=parking))
+
+
+@pytest.mark.parametrize("empty", [0, 1, 5, 6])
+@pytest.mark.parametrize("yaw", [-math.pi / 2, math.pi / 2])
+def test_a_robot_between_parked_ones_shifts_to_where_it_has_room_to_turn(row: Tables, empty: int, yaw: float) -> None:
+    homes = [home for home in range(7) if home != empty]
+    poses = [(4.9, 7.6, yaw, 0.0), *(tuple(sk.parked_pose(home, row, NUMBERS)) for home in homes)]
+    yard = Yard(row, poses, [7, *homes])
+    yard.skill[1:, sk.PHASE] = sk.PARKED
+    assert yard.all_arrive_within(90.0) and yard.gap > 0.0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_two_robots_swap_sides_through_one_lane_without_a_touch(corridor: Tables, seed: int) -> None:
     rng = np.random.default_rng(seed)
