@@ -48,7 +48,7 @@ def observe(
     """`observe_world` with arrays to write down on."""
     rules, motion, battery = rules_of(numbers.rules[e]), motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
     jobs, opened, sectors = notes.jobs, notes.opened, notes.sectors
-    count = open_jobs(s, e, tables, jobs, opened)
+    count = open_jobs(s, e, tables, rules, jobs, opened)
     for robot in range(robots.pose.shape[1]):
         if not robots.alive[e, robot]:
             _clear(forklifts, e, robot)
@@ -75,6 +75,7 @@ def observe(
             robot,
             jobs[:count],
             opened[:count],
+            notes.away[:count],
             robots.energy[e, robot] / battery.capacity,
             robots.charging[e, robot],
             tables,
@@ -82,8 +83,9 @@ def observe(
             battery,
         )
     stock, on_order, demand, slack = notes.stock[0], notes.stock[1], notes.stock[2], notes.stock[3]
+    finishing = notes.stock[4]
     totals, lines, line_facts = notes.totals, notes.lines, notes.line_facts
-    told = demand_facts(s, e, demand, slack, totals, lines, line_facts)
+    told = demand_facts(s, e, rules, demand, slack, finishing, totals, lines, line_facts)
     for zone in range(inventories.vector.shape[1]):
         zone_facts(s, e, zone, tables, stock, on_order, totals, lines[:told], line_facts[:told])
         observe_inventory(
@@ -96,6 +98,7 @@ def observe(
             on_order,
             demand,
             slack,
+            finishing,
             s.recent[e],
             totals,
             pipeline(s, e, zone, -1) < rules.max_pipeline,

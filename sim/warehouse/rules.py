@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from sim.warehouse.compiled import kernel
-from sim.warehouse.jobs import open_job
+from sim.warehouse.jobs import open_job, ship
 from sim.warehouse.kpis import CLAIM_CONFLICTS, LATE_S, LINES_RECEIVED, ORDERS_RECEIVED, STOCK_OUTS
 from sim.warehouse.quality import read_quality
 from sim.warehouse.replenishment import reorders_arrive
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import Rules
-from sim.warehouse.state import ABSENT, LINES, NO_LINE, OPEN_LINE, OUTBOUND, PICK, QUARANTINE, RELEASED, State
+from sim.warehouse.state import ABSENT, LINES, NO_LINE, OPEN_JOB, OPEN_LINE, OUTBOUND, PICK, QUARANTINE, RELEASED, State
 from sim.warehouse.stock import best_pallet, has_free_stock
 
 RECENT_TIME = 600.0  # s, how long demand is remembered; the unit of the contract's field `recent`
@@ -53,6 +53,9 @@ def _take_away(s: State, e: int, kind: int, stay: float, tables: Tables) -> None
     for row in range(tables.type_start[kind], tables.type_start[kind + 1]):
         place = tables.typed_place[row]
         pallet = s.place_pallet[e, place]
+        if pallet >= 0 and s.pallet_line[e, pallet] < 0 and kind == OUTBOUND:
+            if s.job_phase[e, pallet] != OPEN_JOB or not ship(s, e, pallet):
+                continue  # brought in vain: it waits for an order, or for a robot that stores it
         if pallet >= 0 and s.time[e] - s.pallet_since[e, pallet] >= stay:
             s.place_pallet[e, place] = -1
             s.pallet_place[e, pallet] = -1
