@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from policy_core.config import ConfigError
 from policy_core.environment import BatchEnvironment
 from policy_core.worlds.fleet import make_fleet
+from policy_core.worlds.processes import shares
 from policy_core.worlds.single import Batch, build_world
 from policy_core.worlds.workers import Job, Workers
 
@@ -45,9 +45,7 @@ def make(
     fleet = make_fleet(first.members, message_size=message_size, rounds=rounds, tick=tick)
     if workers == 0:
         return Batch([first, *(build_world(build, settings) for _ in range(worlds - 1))], fleet)
-    bounds = [round(place * worlds / workers) for place in range(workers + 1)]
     jobs = [
-        Job(build, settings, message_size, rounds, tick, worlds, begin, end)
-        for begin, end in itertools.pairwise(bounds)
+        Job(build, settings, message_size, rounds, tick, worlds, begin, end) for begin, end in shares(worlds, workers)
     ]
     return Workers(jobs, fleet)

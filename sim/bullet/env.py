@@ -12,14 +12,17 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from policy_core.config import ConfigError
 from policy_core.contract import Contract, read_contract
 from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
+from sim.bullet.snapshots import check_size
+from sim.bullet.workers import BulletWorkers
 from sim.bullet.world import BulletWorld
 from sim.fast.driving import command_robots, rest, use_energy
 from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams, order_streams
@@ -57,8 +60,35 @@ def make(
     load: tuple[float, float] = (0.7, 1.3),
     stagger: bool = True,
     randomisation: str = "",
-) -> BulletWarehouse:
-    """Build the world from files; arguments as of `sim.fast.env.make`, and the settings of the bodies."""
+    workers: int = 0,
+) -> BulletWarehouse | BulletWorkers:
+    """Build the world from files; arguments as of `sim.fast.env.make`, and the settings of the bodies.
+
+    Args:
+        workers: processes to share the worlds between, at most E; 0: this one plays them all.
+
+    Raises:
+        ConfigError: a file or number cannot be used.
+        WorldError: a worker did not start.
+    """
+    if workers < 0:
+        raise ConfigError(f"env_settings.workers: saw {workers}, wanted 0 (this process plays) or more")
+    if workers:
+        settings: dict[str, Any] = {
+            "forklifts": forklifts,
+            "episode": episode,
+            "floorplan": floorplan,
+            "warehouse": warehouse,
+            "contract": contract,
+            "orders": orders,
+            "bodies": bodies,
+            "load": load,
+            "stagger": stagger,
+            "randomisation": randomisation,
+        }
+        like = make(1, **settings)  # what is wrong with the settings is told here, before any process starts
+        assert isinstance(like, BulletWarehouse)
+        return BulletWorkers(settings, like, worlds, min(workers, worlds))
     streams, popularity = order_streams(orders, load)
     ranges = read_randomisation(randomisation) if randomisation else None
     floors = [read_floorplan(plan) for plan in (ranges.floorplans if ranges else ()) or (floorplan,)]
@@ -188,11 +218,7 @@ class BulletWarehouse(FastWarehouse):
         Raises:
             ValueError: it is of another size.
         """
-        if snapshot["ticks"].shape != (self.worlds,) or snapshot["decided"].shape[1:] != (len(self.agents),):
-            raise ValueError(
-                f"saved with {len(snapshot['ticks'])} worlds of {snapshot['decided'].shape[1]} agents, here are "
-                f"{self.worlds} of {len(self.agents)}; make a world of the size that was saved"
-            )
+        check_size(snapshot, self.worlds, len(self.agents))
         if snapshot["plan"][0] != self._plan[0]:
             self._lay_out(int(snapshot["plan"][0]))
         ends = np.cumsum(snapshot["ticks"])
@@ -204,7 +230,7 @@ class BulletWarehouse(FastWarehouse):
                 self._tick_one(number, choices)
             self._rng[number].bit_generator.state = now
         self._left[:], self._length[:] = snapshot["left"], snapshot["length"]
-        return self._observations()
+        return self.observe()
 
     def _hall(self, number: int) -> Hall:
         hall = self._halls[number]
@@ -240,10 +266,9 @@ class BulletWarehouse(FastWarehouse):
 
     def _tick_one(self, world: int, choices: np.ndarray) -> None:
         self._decided[world].append(choices.astype(np.int16).tobytes())  # small: hours of them are kept
-        parts = (self.state, world, self.robots, *self.boards.values())
-        begin_tick(*parts, choices, self.tables, self.numbers)
+        begin_tick(self.parts, world, choices)
         self._drive(world)
-        end_tick(*parts, self.tables, self.numbers, self.contract.tick)
+        end_tick(self.parts, world, self.contract.tick)
 
     def _drive(self, world: int) -> None:
         """Let the robots of one world move for a tick."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.bullet import groups
+from sim.bullet.urdf import Triple, box, collision, document, inertial, joint, link, moments, visual
 from sim.warehouse.bodies import Bodies
 
 JOINTS = ("left_wheel_joint", "right_wheel_joint", "fork_joint")
@@ -12,8 +13,6 @@ CLEARANCE = 0.05  # m between floor and chassis
 CASTER_RADIUS = 0.04  # m
 WHEEL_MASS = 10.0  # kg
 CASTER_GAP = 0.002  # m above the floor while level: a truck stands on its wheels and leans on one caster
-
-Triple = tuple[float, float, float]
 
 
 def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
@@ -35,27 +34,27 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
     between = forks.spread + post
     paint, dark, steel, black = (*colour, 1.0), (0.16, 0.17, 0.19, 1.0), (0.62, 0.64, 0.67, 1.0), (0.05, 0.05, 0.05, 1)
     base = [
-        _inertial(truck.mass, (truck.balance, 0.0, 0.2), (truck.length, truck.width, truck.height)),
-        _collision(_box(chassis), chassis_at),
-        _collision(_box((mast, between, tall)), mast_at),
-        *[_collision(f'<sphere radius="{CASTER_RADIUS}"/>', at) for at in casters],
-        _visual(_box(chassis), chassis_at, paint, "paint"),
-        _visual(
-            _box((0.4 * chassis[0], 0.8 * chassis[1], 0.25)),
+        inertial(truck.mass, (truck.balance, 0.0, 0.2), (truck.length, truck.width, truck.height)),
+        collision(box(chassis), chassis_at),
+        collision(box((mast, between, tall)), mast_at),
+        *[collision(f'<sphere radius="{CASTER_RADIUS}"/>', at) for at in casters],
+        visual(box(chassis), chassis_at, paint, "paint"),
+        visual(
+            box((0.4 * chassis[0], 0.8 * chassis[1], 0.25)),
             (chassis_at[0] - 0.09, 0.0, truck.height + 0.12),
             dark,
             "dark",
         ),
         *[
-            _visual(_box((mast, post, tall)), (mast_at[0], side * 0.5 * forks.spread, mast_at[2]), dark, "dark")
+            visual(box((mast, post, tall)), (mast_at[0], side * 0.5 * forks.spread, mast_at[2]), dark, "dark")
             for side in (-1, 1)
         ],
-        _visual(_box((mast, between, post)), (mast_at[0], 0.0, truck.mast_height), dark, "dark"),
+        visual(box((mast, between, post)), (mast_at[0], 0.0, truck.mast_height), dark, "dark"),
     ]
     wheel = [
-        _moments(WHEEL_MASS, (0.0, 0.0, 0.0), (truck.rotor_inertia,) * 3),
-        _collision(f'<sphere radius="{radius}"/>', (0.0, 0.0, 0.0)),
-        _visual(f'<cylinder radius="{radius}" length="0.06"/>', (0.0, 0.0, 0.0), black, "black", roll=1.5708),
+        moments(WHEEL_MASS, (0.0, 0.0, 0.0), (truck.rotor_inertia,) * 3),
+        collision(f'<sphere radius="{radius}"/>', (0.0, 0.0, 0.0)),
+        visual(f'<cylinder radius="{radius}" length="0.06"/>', (0.0, 0.0, 0.0), black, "black", roll=1.5708),
     ]
     plate, plate_high = 0.03, 0.35
     tine = (forks.length, forks.width, forks.thickness)
@@ -63,70 +62,25 @@ def forklift_urdf(name: str, bodies: Bodies, colour: Triple) -> str:
     plate_box = (plate, forks.spread + forks.width, plate_high)
     plate_at = (front + 0.5 * plate, 0.0, 0.5 * plate_high)
     carriage = [
-        _inertial(forks.mass, (front + 0.3 * forks.length, 0.0, 0.1), (forks.length, forks.spread, 0.2)),
-        *[_collision(_box(tine), at) + _visual(_box(tine), at, steel, "steel") for at in tines_at],
-        _collision(_box(plate_box), plate_at) + _visual(_box(plate_box), plate_at, dark, "dark"),
+        inertial(forks.mass, (front + 0.3 * forks.length, 0.0, 0.1), (forks.length, forks.spread, 0.2)),
+        *[collision(box(tine), at) + visual(box(tine), at, steel, "steel") for at in tines_at],
+        collision(box(plate_box), plate_at) + visual(box(plate_box), plate_at, dark, "dark"),
     ]
     links = [
-        _link("base_link", 0.0, base),
-        _link("left_wheel", truck.wheel_friction, wheel),
-        _link("right_wheel", truck.wheel_friction, wheel),
-        _link("forks", tine_friction(bodies), carriage),
+        link("base_link", 0.0, base),
+        link("left_wheel", truck.wheel_friction, wheel),
+        link("right_wheel", truck.wheel_friction, wheel),
+        link("forks", tine_friction(bodies), carriage),
     ]
     side = 0.5 * truck.track
     joints = [
-        _joint(JOINTS[0], "continuous", "left_wheel", (0.0, side, radius), (0, 1, 0)),
-        _joint(JOINTS[1], "continuous", "right_wheel", (0.0, -side, radius), (0, 1, 0)),
-        _joint(JOINTS[2], "prismatic", "forks", (0.0, 0.0, 0.0), (0, 0, 1), forks.max_height),
+        joint(JOINTS[0], "continuous", "left_wheel", (0.0, side, radius), (0, 1, 0)),
+        joint(JOINTS[1], "continuous", "right_wheel", (0.0, -side, radius), (0, 1, 0)),
+        joint(JOINTS[2], "prismatic", "forks", (0.0, 0.0, 0.0), (0, 0, 1), forks.max_height),
     ]
-    return f'<?xml version="1.0"?>\n<robot name="{name}">\n' + "\n".join(links + joints) + "\n</robot>\n"
+    return document(name, links + joints)
 
 
 def tine_friction(bodies: Bodies) -> float:
     """The tines' coefficient in Bullet, which multiplies those of the two that touch; forks.friction is the product."""
     return bodies.forks.friction / bodies.pallet.friction
-
-
-def _link(name: str, friction: float, parts: list[str]) -> str:
-    contact = f'<contact><lateral_friction value="{friction}"/></contact>'
-    return f'<link name="{name}">{contact}\n' + "\n".join(parts) + "\n</link>"
-
-
-def _joint(name: str, kind: str, child: str, at: Triple, axis: Triple, upper: float | None = None) -> str:
-    limit = "" if upper is None else f'<limit lower="0" upper="{upper}" effort="100000" velocity="10"/>'
-    return (
-        f'<joint name="{name}" type="{kind}"><parent link="base_link"/><child link="{child}"/>'
-        f'<origin xyz="{_text(at)}"/><axis xyz="{_text(axis)}"/>{limit}<dynamics damping="0" friction="0"/></joint>'
-    )
-
-
-def _inertial(mass: float, at: Triple, size: Triple) -> str:
-    x, y, z = size
-    return _moments(mass, at, (mass / 12 * (y * y + z * z), mass / 12 * (x * x + z * z), mass / 12 * (x * x + y * y)))
-
-
-def _moments(mass: float, at: Triple, moments: Triple) -> str:
-    ixx, iyy, izz = moments
-    return (
-        f'<inertial><origin xyz="{_text(at)}"/><mass value="{mass}"/>'
-        f'<inertia ixx="{ixx}" iyy="{iyy}" izz="{izz}" ixy="0" ixz="0" iyz="0"/></inertial>'
-    )
-
-
-def _collision(shape: str, at: Triple) -> str:
-    return f'<collision><origin xyz="{_text(at)}"/><geometry>{shape}</geometry></collision>'
-
-
-def _visual(shape: str, at: Triple, rgba: tuple[float, ...], material: str, roll: float = 0.0) -> str:
-    return (
-        f'<visual><origin xyz="{_text(at)}" rpy="{roll} 0 0"/><geometry>{shape}</geometry>'
-        f'<material name="{material}"><color rgba="{_text(rgba)}"/></material></visual>'
-    )
-
-
-def _box(size: Triple) -> str:
-    return f'<box size="{_text(size)}"/>'
-
-
-def _text(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.6g}" for value in values)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pybullet
 
+from sim.bullet.amrs import Amrs
 from sim.bullet.boxes import Boxes
 from sim.bullet.carrying import Carrying
 from sim.bullet.forklift import Forklift
@@ -33,6 +34,7 @@ class Inspection:
         pallets: the pallets.
         boxes: what was put into the world from outside.
         carrying: who carries what.
+        amrs: the AMRs that were put into the world.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Inspection:
         pallets: Pallets,
         boxes: Boxes,
         carrying: Carrying,
+        amrs: Amrs,
     ) -> None:
         self._client = client
         self._standing = len(standing)
@@ -51,13 +54,14 @@ class Inspection:
         self._pallets = pallets
         self._boxes = boxes
         self._carrying = carrying
+        self._amrs = amrs
         self._level = {name: self._height(name) for name in robots}
 
     def census(self) -> Census:
-        """Count what is there: standing bodies, robots, pallets and boxes; and one grip for every carried pallet."""
+        """Count what stands fast, robots, AMRs, pallets and boxes; and one grip for every carried pallet."""
         return Census(
             pybullet.getNumBodies(physicsClientId=self._client),
-            self._standing + len(self._robots) + len(self._pallets) + len(self._boxes.names()),
+            self._standing + len(self._robots) + len(self._amrs) + len(self._pallets) + len(self._boxes.names()),
             pybullet.getNumConstraints(physicsClientId=self._client),
             sum(self._carrying.of(name) is not None for name in self._robots),
         )

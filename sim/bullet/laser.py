@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pybullet
 
-from sim.warehouse.bodies import Bodies
+from sim.warehouse.bodies import Bodies, Laser
 
 MARGIN = 0.03  # m; rays start this far outside the robot's own outline
 RAYS_AT_ONCE = 16000  # Bullet refuses more than 16384 in one batch
@@ -19,22 +19,17 @@ class FleetLaser:
 
     Args:
         client: Bullet client.
-        bodies: laser settings and the outlines that are not to be seen.
+        settings: of the laser.
         seed: of noise and dropouts.
-        dock_reach: where a carried pallet's middle is, along x (m).
+        starts: how far from the middle rays start, empty and loaded (m) [2, rays].
     """
 
-    def __init__(self, client: int, bodies: Bodies, seed: int, dock_reach: float) -> None:
+    def __init__(self, client: int, settings: Laser, seed: int, starts: np.ndarray) -> None:
         self._client = client
-        self.settings = bodies.laser
+        self.settings = settings
         self._random = np.random.default_rng(seed)
-        self._angles = np.arange(bodies.laser.rays) * (2.0 * np.pi / bodies.laser.rays)
-        truck, pallet = bodies.forklift, bodies.pallet
-        ends = (truck.rear - MARGIN, truck.front + MARGIN)
-        bare = _exit_distance(self._angles, ends, 0.5 * truck.width + MARGIN)
-        front = dock_reach + 0.5 * pallet.length + MARGIN
-        load = _exit_distance(self._angles, (0.0, front), 0.5 * pallet.width + MARGIN)
-        self._start = np.stack([bare, np.maximum(bare, load)])  # [2, rays]: empty, loaded
+        self._angles = _angles(settings)
+        self._start = starts
 
     def scan(self, poses: np.ndarray, is_loaded: np.ndarray) -> np.ndarray:
         """Measure.
@@ -71,6 +66,27 @@ class FleetLaser:
             hits = pybullet.rayTestBatch(part[0], part[1], physicsClientId=self._client)
             found.extend([hit[2] for hit in hits])
         return np.array(found)
+
+
+def truck_starts(bodies: Bodies, dock_reach: float) -> np.ndarray:
+    """Where a forklift's rays start, empty and loaded [2, rays] (m); a load's middle is `dock_reach` (m) along x."""
+    truck, pallet, angles = bodies.forklift, bodies.pallet, _angles(bodies.laser)
+    ends = (truck.rear - MARGIN, truck.front + MARGIN)
+    bare = _exit_distance(angles, ends, 0.5 * truck.width + MARGIN)
+    front = dock_reach + 0.5 * pallet.length + MARGIN
+    load = _exit_distance(angles, (0.0, front), 0.5 * pallet.width + MARGIN)
+    return np.stack([bare, np.maximum(bare, load)])
+
+
+def amr_starts(bodies: Bodies) -> np.ndarray:
+    """Where an AMR's rays start [2, rays] (m); it carries nothing that hides them."""
+    end, side = 0.5 * bodies.amr.length + MARGIN, 0.5 * bodies.amr.width + MARGIN
+    return np.tile(_exit_distance(_angles(bodies.laser), (-end, end), side), (2, 1))
+
+
+def _angles(settings: Laser) -> np.ndarray:
+    """Of all rays, from x to the left [rays] (rad)."""
+    return np.arange(settings.rays) * (2.0 * np.pi / settings.rays)
 
 
 def _exit_distance(angles: np.ndarray, x_range: tuple[float, float], side: float) -> np.ndarray:

@@ -187,8 +187,9 @@ def run_fit(settings: WarehouseSettings, bodies: Bodies, count: int, seed: int) 
 
 
 def digest(bodies: Bodies) -> str:
-    """A name for the numbers of the bodies, whatever comments and order the file has."""
-    return hashlib.sha256(json.dumps(bodies.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+    """A name for the numbers of the bodies, whatever comments and order the file has; AMRs are not what was driven."""
+    numbers = bodies.model_dump(exclude={"amr"})
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_fitted(path: Path, fitted: dict[str, float], source: str) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pybullet
 
 from policy_core.config import ConfigError
+from sim.bullet.amrs import Amrs
 from sim.bullet.camera import Camera
 from sim.bullet.carrying import Carrying
 from sim.bullet.contacts import Contact, pressed_bodies
 from sim.bullet.floor import build_boxes, build_floor
 from sim.bullet.forklift import GRAVITY, Forklift, JointStates, Pose
 from sim.bullet.inspection import Inspection
-from sim.bullet.laser import FleetLaser
+from sim.bullet.laser import FleetLaser, truck_starts
 from sim.bullet.localisation import ToldPoses
 from sim.bullet.mast_camera import MastCameras
 from sim.bullet.pallets import PalletPose, Pallets
@@ -34,7 +35,8 @@ class BulletWorld:
     is said in `sim.bullet.carrying`. The same seed and the same calls give the same poses, bit for bit.
 
     Attributes:
-        staging: for who reaches into the world from outside: boxes, and bodies that are moved at once.
+        staging: for who reaches into the world from outside: boxes, AMRs, and bodies that are moved at once.
+        amrs: the AMRs that `staging` has put there: commands, poses, lasers.
         inspection: for who counts what Bullet holds and measures how bodies lie.
 
     Args:
@@ -90,8 +92,11 @@ class BulletWorld:
         self._names.update({robot.body: name for name, robot in self._robots.items()})
         self._pallets = Pallets(self._client, bodies.pallet)
         self._carrying = Carrying(self._client, bodies, self._pallets, names)
-        self._laser = FleetLaser(self._client, bodies, seed, dock_reach)
-        self.staging = Staging(self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names)
+        self._laser = FleetLaser(self._client, bodies.laser, seed, truck_starts(bodies, dock_reach))
+        self.amrs = Amrs(self._client, bodies, seed)
+        self.staging = Staging(
+            self._client, plan, bodies, self._robots, self._pallets, self._carrying, self._names, self.amrs
+        )
         self.inspection = Inspection(
             self._client,
             standing,
@@ -99,6 +104,7 @@ class BulletWorld:
             self._pallets,
             self.staging.standing_boxes,
             self._carrying,
+            self.amrs,
         )
         # What was measured at this step and before, oldest first; sensors that report late report the oldest.
         self._scans: deque[np.ndarray] = deque(maxlen=bodies.laser.delay + 1)
@@ -130,6 +136,7 @@ class BulletWorld:
         for _ in range(self._substeps):
             for robot in robots:
                 robot.drive()
+            self.amrs.drive()
             pybullet.stepSimulation(physicsClientId=self._client)
         for robot in robots:
             was = robot.fork_height
@@ -140,6 +147,7 @@ class BulletWorld:
                 load = self._carrying.of(robot.name)
                 if load is not None:
                     self._pallets.rest(load)
+        self.amrs.read()
         self._told.note(self._true_poses())
         if self._bodies.laser.delay:
             self._scans.append(self._scan())

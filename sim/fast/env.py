@@ -20,7 +20,7 @@ from policy_core.contract import Contract, read_contract
 from policy_core.environment import KindObservation, Observations, Step
 from sim.fast.fleet import tick_worlds
 from sim.fast.planner import Planner
-from sim.fast.robots import NOISE, Board, Worlds, bind, count_the_living, make_robots
+from sim.fast.robots import NOISE, Board, Parts, Worlds, bind, count_the_living, make_robots
 from sim.fast.senses import observe_world
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
@@ -164,11 +164,28 @@ class FastWarehouse:
         self.numbers.has_laser[:] = self.settings.sensing.laser
         self.state = make_state(worlds, tables, self._orders_held)
         self.robots = make_robots(worlds, forklifts)
+        boards = self.boards
+        self.parts = Parts(
+            self.state,
+            self.robots,
+            boards["forklift"],
+            boards["inventory"],
+            boards["quality"],
+            tables,
+            self.numbers,
+        )
         self._bound: Worlds | None = None  # of all these arrays, from the first tick on
 
     def reset(self, seed: int, first_world: int = 0) -> Observations:
         """Start every world anew; world e draws all its chance from (seed, first_world + e)."""
-        plan = int(np.random.default_rng((seed, first_world, PLAN_CHANCE)).integers(len(self._plans)))
+        return self.start(seed, first_world, self.draw_plan(seed, first_world))
+
+    def draw_plan(self, seed: int, first_world: int) -> int:
+        """Number of the floor plan on which a reset with these lets all worlds play."""
+        return int(np.random.default_rng((seed, first_world, PLAN_CHANCE)).integers(len(self._plans)))
+
+    def start(self, seed: int, first_world: int, plan: int) -> Observations:
+        """`reset` on a plan that somebody else has drawn: for worlds that are some of a larger batch."""
         if plan != self._plan[0]:
             self._lay_out(plan)
         self._rng = [np.random.default_rng((seed, first_world + world)) for world in range(self.worlds)]
@@ -178,7 +195,7 @@ class FastWarehouse:
                 self._left[world] = self._length[world] = self._rng[world].integers(
                     min(16, self._ticks), self._ticks + 1
                 )
-        return self._observations()
+        return self.observe()
 
     def step(self, actions: np.ndarray) -> Step:
         """Advance one tick with the chosen candidates [E, N, 1] (or [E, N]); ended worlds start anew."""
@@ -187,11 +204,11 @@ class FastWarehouse:
         truncated = self._left <= 0
         final, kpis = None, []
         if truncated.any():
-            final = self._observations()
+            final = self.observe()
             for world in np.flatnonzero(truncated):
                 kpis.append(self.kpis(int(world)))
                 self._open(int(world))
-        return Step(self._observations(), reward, np.zeros(self.worlds, np.bool_), truncated, final, kpis)
+        return Step(self.observe(), reward, np.zeros(self.worlds, np.bool_), truncated, final, kpis)
 
     def advise(self) -> np.ndarray:
         """What the central planner, who sees everything, would now choose [E, N, 1]."""
@@ -240,12 +257,12 @@ class FastWarehouse:
         self._rng = [np.random.default_rng() for _ in states]
         for rng, state in zip(self._rng, states, strict=True):
             rng.bit_generator.state = state
-        return self._observations()
+        return self.observe()
 
     def _tick(self, choices: np.ndarray) -> None:
         """Apply the chosen candidates [E, N], let a tick pass, and write what everybody then senses."""
         if self._bound is None:
-            self._bound = bind(self.state, self.robots, *self.boards.values(), self.tables, self.numbers)
+            self._bound = bind(self.parts)
         tick_worlds(self._bound, choices, self.contract.tick)
 
     def _changing(self) -> list[tuple[str, np.ndarray]]:
@@ -273,16 +290,7 @@ class FastWarehouse:
         self._left[world] = self._length[world] = self._ticks
         self._draw_robots(world, settings, rng)
         count_the_living(self.state, world, self.robots)
-        observe_world(
-            self.state,
-            world,
-            self.robots,
-            self.boards["forklift"],
-            self.boards["inventory"],
-            self.boards["quality"],
-            self.tables,
-            self.numbers,
-        )
+        observe_world(self.parts, world)
 
     def _apply(self, world: int, draw: Draw) -> WarehouseSettings:
         """Give one world the numbers it drew."""
@@ -310,7 +318,8 @@ class FastWarehouse:
         robots.down_at[world] = np.where(is_hit, down_at, np.inf)
         robots.up_at[world] = np.where(is_hit & (outages.back_after is not None), down_at + away, np.inf)
 
-    def _observations(self) -> Observations:
+    def observe(self) -> Observations:
+        """What all agents sense now."""
         kinds = {
             name: KindObservation(board.vector.copy(), board.candidates.copy(), board.mask.copy())
             for name, board in self.boards.items()

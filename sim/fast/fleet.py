@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from sim.fast.driving import drive
-from sim.fast.robots import Board, Notes, Robots, Worlds, count_the_living, make_notes, write_goals
+from sim.fast.robots import Notes, Parts, Robots, Worlds, count_the_living, notes_for, write_goals
 from sim.fast.senses import observe
 from sim.warehouse.compiled import allocating, kernel
 from sim.warehouse.decisions import CHARGE, CLAIM, NONE, REROUTE, YIELD, apply_decisions
 from sim.warehouse.jobs import dropped, picked, reopen
-from sim.warehouse.numbers import Numbers, rules_of
+from sim.warehouse.numbers import rules_of
 from sim.warehouse.observe import PICK_DISTANCE
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance
@@ -23,98 +23,43 @@ from sim.warehouse.traffic import Fleet, give_way, reroute
 @allocating
 def tick_worlds(worlds: Worlds, choices: np.ndarray, tick: float) -> None:
     """Apply each world's choices [E, N], move the robots for one tick (s), and write the next observations."""
-    w = worlds
-    _tick_all(w.state, w.robots, w.forklifts, w.inventories, w.qualities, choices, w.tables, w.numbers, tick, w.notes)
+    _tick_all(worlds.parts, choices, tick, worlds.notes)
 
 
 @kernel
-def _tick_all(
-    s: State,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    choices: np.ndarray,
-    tables: Tables,
-    numbers: Numbers,
-    tick: float,
-    notes: Notes,
-) -> None:
-    for e in range(len(s.time)):
-        _begin(s, e, robots, forklifts, inventories, qualities, choices[e], tables, numbers, notes)
-        drive(s, e, robots, tables, numbers, tick, notes)
-        _end(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick, notes)
+def _tick_all(parts: Parts, choices: np.ndarray, tick: float, notes: Notes) -> None:
+    for e in range(len(parts.state.time)):
+        _begin(parts, e, choices[e], notes)
+        drive(parts.state, e, parts.robots, parts.tables, parts.numbers, tick, notes)
+        _end(parts, e, tick, notes)
 
 
 @allocating
-def begin_tick(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    choices: np.ndarray,
-    tables: Tables,
-    numbers: Numbers,
-) -> None:
+def begin_tick(parts: Parts, e: int, choices: np.ndarray) -> None:
     """What world e does before its robots move: progress reported, choices [N] applied, jobs taken up."""
-    notes = make_notes(len(choices), robots.pose.shape[1], s.job_type.shape[1])
-    _begin(s, e, robots, forklifts, inventories, qualities, choices, tables, numbers, notes)
+    _begin(parts, e, choices, notes_for(parts))
 
 
 @kernel
-def _begin(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    choices: np.ndarray,
-    tables: Tables,
-    numbers: Numbers,
-    notes: Notes,
-) -> None:
-    rules = rules_of(numbers.rules[e])
-    _report(s, e, robots, tables, rules)
-    _decide(s, e, robots, forklifts, inventories, qualities, choices, tables, rules, notes)
-    _take_up(s, e, robots)
+def _begin(parts: Parts, e: int, choices: np.ndarray, notes: Notes) -> None:
+    rules = rules_of(parts.numbers.rules[e])
+    _report(parts.state, e, parts.robots, parts.tables, rules)
+    _decide(parts, e, choices, rules, notes)
+    _take_up(parts.state, e, parts.robots)
 
 
 @allocating
-def end_tick(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    tables: Tables,
-    numbers: Numbers,
-    tick: float,
-) -> None:
+def end_tick(parts: Parts, e: int, tick: float) -> None:
     """What world e does after its robots have moved for a tick (s): time goes on, agents sense."""
-    notes = make_notes(0, robots.pose.shape[1], s.job_type.shape[1])
-    _end(s, e, robots, forklifts, inventories, qualities, tables, numbers, tick, notes)
+    _end(parts, e, tick, notes_for(parts))
 
 
 @kernel
-def _end(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    tables: Tables,
-    numbers: Numbers,
-    tick: float,
-    notes: Notes,
-) -> None:
-    advance(s, e, tables, rules_of(numbers.rules[e]), s.time[e] + tick)
-    count_the_living(s, e, robots)
-    observe(s, e, robots, forklifts, inventories, qualities, tables, numbers, notes)
+def _end(parts: Parts, e: int, tick: float, notes: Notes) -> None:
+    s = parts.state
+    advance(s, e, parts.tables, rules_of(parts.numbers.rules[e]), s.time[e] + tick)
+    count_the_living(s, e, parts.robots)
+    observe(parts, e, notes)
 
 
 @kernel
@@ -147,18 +92,8 @@ def _report(s: State, e: int, robots: Robots, tables: Tables, rules: Rules) -> N
 
 
 @kernel
-def _decide(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    choices: np.ndarray,
-    tables: Tables,
-    rules: Rules,
-    notes: Notes,
-) -> None:
+def _decide(parts: Parts, e: int, choices: np.ndarray, rules: Rules, notes: Notes) -> None:
+    s, robots, forklifts, inventories, qualities, tables, _ = parts
     verb, subject, member, pick_distance = notes.verb, notes.subject, notes.member, notes.pick_distance
     pick_distance[:] = 0.0
     agent = 0

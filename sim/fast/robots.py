@@ -72,6 +72,18 @@ class Board(NamedTuple):
     subject: np.ndarray  # [E, N, C] int32
 
 
+class Parts(NamedTuple):
+    """All that a tick of E worlds reads and changes, as one argument."""
+
+    state: State
+    robots: Robots
+    forklifts: Board
+    inventories: Board
+    qualities: Board
+    tables: Tables
+    numbers: Numbers
+
+
 class Notes(NamedTuple):
     """What one world's tick writes down on its way: made once, used for every world. N agents, R robots, L jobs."""
 
@@ -125,6 +137,13 @@ def make_notes(agents: int, robots: int, slots: int) -> Notes:
 
 
 @allocating
+def notes_for(parts: Parts) -> Notes:
+    """Empty arrays for these worlds."""
+    agents = parts.forklifts.verb.shape[1] + parts.inventories.verb.shape[1] + parts.qualities.verb.shape[1]
+    return make_notes(agents, parts.robots.pose.shape[1], parts.state.job_type.shape[1])
+
+
+@allocating
 def goals_of(s: State, e: int, robots: Robots) -> np.ndarray:
     """The place [R] each robot heads for, as the job board tells: where its pallet stands or goes, else home."""
     goals = np.zeros(robots.pallet.shape[1], np.int32)
@@ -168,21 +187,11 @@ structref.define_attributes(_WorldsType)
 structref.define_constructor(
     Worlds,
     _WorldsType,
-    ("state", "robots", "forklifts", "inventories", "qualities", "tables", "numbers", "notes"),
+    ("parts", "notes"),
 )
 
 
 @allocating
-def bind(
-    state: State,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    tables: Tables,
-    numbers: Numbers,
-) -> Worlds:
+def bind(parts: Parts) -> Worlds:
     """Hold these arrays, and those that a tick writes down on, for `tick_worlds`. They are changed in place."""
-    agents = forklifts.verb.shape[1] + inventories.verb.shape[1] + qualities.verb.shape[1]
-    notes = make_notes(agents, robots.pose.shape[1], state.job_type.shape[1])
-    return Worlds(state, robots, forklifts, inventories, qualities, tables, numbers, notes)
+    return Worlds(parts, notes_for(parts))

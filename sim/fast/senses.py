@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.fast.robots import NOISE, Board, Notes, Robots, make_notes
+from sim.fast.robots import NOISE, Board, Notes, Parts, Robots, notes_for
 from sim.warehouse.compiled import allocating, kernel
 from sim.warehouse.decisions import NONE
 from sim.warehouse.facts import demand_facts, open_jobs, queue_facts, zone_facts
 from sim.warehouse.laser import LASER_RANGE, SECTORS, sectors_of_map
-from sim.warehouse.numbers import Numbers, battery_of, motion_of, rules_of
+from sim.warehouse.numbers import battery_of, motion_of, rules_of
 from sim.warehouse.observe import observe_forklift, observe_inventory, observe_quality
 from sim.warehouse.replenishment import pipeline
-from sim.warehouse.routes import Tables
 from sim.warehouse.skill import has_lifted
-from sim.warehouse.state import State
 
 
 @allocating
-def observe_world(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    tables: Tables,
-    numbers: Numbers,
-) -> None:
+def observe_world(parts: Parts, e: int) -> None:
     """Write what every agent of world e senses now; a dead robot senses nothing and has no choice."""
-    notes = make_notes(0, robots.pose.shape[1], s.job_type.shape[1])
-    observe(s, e, robots, forklifts, inventories, qualities, tables, numbers, notes)
+    observe(parts, e, notes_for(parts))
 
 
 @kernel
-def observe(
-    s: State,
-    e: int,
-    robots: Robots,
-    forklifts: Board,
-    inventories: Board,
-    qualities: Board,
-    tables: Tables,
-    numbers: Numbers,
-    notes: Notes,
-) -> None:
+def observe(parts: Parts, e: int, notes: Notes) -> None:
     """`observe_world` with arrays to write down on."""
+    s, robots, forklifts, inventories, qualities, tables, numbers = parts
     rules, motion, battery = rules_of(numbers.rules[e]), motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
     jobs, opened, sectors = notes.jobs, notes.opened, notes.sectors
     count = open_jobs(s, e, tables, rules, jobs, opened)

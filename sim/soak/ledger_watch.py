@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sim.fast.robots import Robots
 from sim.soak.findings import Findings
+from sim.soak.standing import describe
 from sim.warehouse.kpis import KPIS, LINES_RECEIVED, LINES_SHIPPED, ORDERS_DONE, ORDERS_ON_TIME, ORDERS_RECEIVED
 from sim.warehouse.routes import Tables
 from sim.warehouse.state import (
@@ -92,9 +94,9 @@ class LedgerWatch:
         self._stood = np.full((robots, 2), np.inf)
         self._since = np.zeros(robots)
 
-    def look(self, state: State, world: int, pose: np.ndarray, busy: np.ndarray) -> None:
-        """Take the ledger, and where the robots [R, 4] are and who of them has a job to do [R] bool."""
-        now = float(state.time[world])
+    def look(self, state: State, world: int, robots: Robots) -> None:
+        """Take the ledger, and the robots of that world."""
+        now, pose = float(state.time[world]), robots.pose[world]
         self._findings.note("the ledger adds up", now, next(ledger_faults(state, world, self._tables), ""))
         kpi = state.kpi[world]
         fallen = [name for name, was, now_is in zip(KPIS, self._kpi, kpi, strict=True) if now_is < was - ROUNDING]
@@ -105,6 +107,7 @@ class LedgerWatch:
         self._findings.measure(
             "orders flow (s)", now, now - self._shipped_at, self._pause, "no line has been shipped for"
         )
+        busy = robots.alive[world] & (robots.pallet[world] >= 0)
         came = (np.hypot(*(pose[:, :2] - self._stood).T) > MOVED) | ~busy
         self._stood[came], self._since[came] = pose[came, :2], now
         waits = now - self._since
@@ -114,5 +117,5 @@ class LedgerWatch:
             now,
             float(waits[robot]),
             self._stuck,
-            f"forklift_{robot + 1} has a job and stands for",
+            f"{describe(robot, pose, robots.skill[world], robots.fork[world], now)}; it has a job and stands for (s)",
         )

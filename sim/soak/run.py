@@ -114,7 +114,7 @@ def soak(
             watched.look(now, env.world(0))  # type: ignore[attr-defined]
         else:
             motion.look(now, {name: tuple(row) for name, row in zip(env.agents, pose.tolist(), strict=False)})
-        ledger.look(env.state, 0, pose, env.robots.alive[0] & (env.robots.pallet[0] >= 0))
+        ledger.look(env.state, 0, env.robots)
         for array in (pose, env.robots.fork[0], env.robots.energy[0], env.state.kpi[0]):
             digest.update(array.tobytes())
         if tick % every == 0:

@@ -58,8 +58,36 @@ class Forks(Settings):
     friction: float = Bound(ge=0.1, le=2)
 
 
+class AmrBody(Settings):
+    """A low platform on a differential drive in its middle, which a scenario may put beside the fleet."""
+
+    length: float = Bound(ge=0.3, le=2)
+    width: float = Bound(ge=0.3, le=2)
+    height: float = Bound(ge=0.1, le=2)
+    mass: float = Bound(ge=10, le=2000)
+    mass_height: float = Bound(ge=0.02, le=1)
+    wheel_radius: float = Bound(ge=0.02, le=0.5)
+    track: float = Bound(ge=0.1, le=2)
+    wheel_friction: float = Bound(ge=0.1, le=2)
+    rotor_inertia: float = Bound(ge=0.001, le=20)
+    drive_force: float = Bound(ge=10, le=20000)
+    max_speed: float = Bound(ge=0.1, le=5)
+    max_turn_rate: float = Bound(ge=0.1, le=5)
+    acceleration: float = Bound(ge=0.1, le=5)
+    turn_acceleration: float = Bound(ge=0.1, le=20)
+    command_hold: float = Bound(ge=0.1, le=600)
+
+    @model_validator(mode="after")
+    def _wheels_fit(self) -> AmrBody:
+        if self.track >= self.width:
+            raise ValueError(f"amr.track is {self.track} m, wanted less than amr.width, {self.width} m")
+        if self.mass_height >= self.height:
+            raise ValueError(f"amr.mass_height is {self.mass_height} m, wanted less than amr.height, {self.height} m")
+        return self
+
+
 class Laser(Settings):
-    """A planar scanner over the middle of the axle, the same on every robot."""
+    """A planar scanner over the middle of the axle, the same on every robot and AMR."""
 
     rays: int = Bound(ge=8, le=2000)
     range: float = Bound(ge=1, le=100)
@@ -129,6 +157,7 @@ class Bodies(Settings):
 
     forklift: ForkliftBody
     forks: Forks
+    amr: AmrBody
     laser: Laser
     localisation: Localisation
     odometry: Odometry

@@ -18,16 +18,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.spatial import KDTree
 
 from policy_core.config import ConfigError
 from sim.warehouse.drawn_graph import drawn_graph
+from sim.warehouse.floor_grids import CLEARANCE_CELL, PATCH, check_cells, clearance_grid, near_nodes
 from sim.warehouse.floorplan import PLACE_TYPES, FloorPlan
 from sim.warehouse.rectangles import (
     PALLET_SIDE,
     area_rectangles,
     box_rectangles,
-    distance_to_each,
     nearest_rectangle,
     place_rectangles,
     segments_clear,
@@ -40,13 +39,9 @@ AGAINST_THE_WAY = 3.0  # how many times its length an edge weighs against its on
 LINK_REACH = 1.6  # lattice steps from an approach point to the lattice nodes it may join
 MOST_NEIGHBOURS = 8  # edges of one node
 LINKS_PER_PLACE = 4
-CLEARANCE_CELL = 0.1  # m
-PATCH = 0.5  # m: side of the squares of floor for which the nearest nodes are listed
-TILE = 64  # cells of a clearance grid that are made at a time
 SAME_POINT = 0.01  # m: an approach point this near a lattice node is that node
 CLOSEST_PLACES = 1.0  # m between the centres of two places
 MOST_NODES = 6000  # a table of all pairs takes 8 bytes a pair (288 MB), and five times that while it is made
-MOST_CELLS = 5_000_000  # of the clearance grids: 50,000 m2
 
 
 class Tables(NamedTuple):
@@ -99,7 +94,7 @@ def build_tables(plan: FloorPlan) -> Tables:
     graph = _checked_graph(plan)
     distance, next_node = _ways(graph, plan)
     place_type = np.array([PLACE_TYPES.index(place.type) for place in plan.places], dtype=np.int8)
-    near_node, near_start, near_shape = _near_nodes(plan, graph.node)
+    near_node, near_start, near_shape = near_nodes(plan, graph.node)
     return Tables(
         place_type=place_type,
         place_group=np.array([place.group for place in plan.places], dtype=np.int32),
@@ -154,25 +149,6 @@ def free_nodes(plan: FloorPlan) -> np.ndarray:
     return np.asarray(column[free])
 
 
-def clearance_grid(plan: FloorPlan, rectangles: np.ndarray) -> np.ndarray:
-    """Distance (m) from each cell centre to the nearest of the rectangles [B, 5], exact: [H, W] float32.
-
-    Tile by tile: what is farther from a tile's middle than the nearest rectangle plus the tile's diagonal is not asked.
-    """
-    columns, rows = (max(1, int(np.ceil(side / CLEARANCE_CELL - 1e-6))) for side in plan.size)
-    x = plan.origin[0] + (np.arange(columns) + 0.5) * CLEARANCE_CELL
-    y = plan.origin[1] + (np.arange(rows) + 0.5) * CLEARANCE_CELL
-    found = np.empty((rows, columns), dtype=np.float32)
-    for row in range(0, rows, TILE):
-        for column in range(0, columns, TILE):
-            centre = np.stack(np.meshgrid(x[column : column + TILE], y[row : row + TILE]), axis=-1)
-            middle = (centre[0, 0] + centre[-1, -1]) / 2
-            away = distance_to_each(middle, rectangles)
-            near = away <= away.min(initial=np.inf) + np.hypot(*(centre[-1, -1] - centre[0, 0])) + 1e-9
-            found[row : row + TILE, column : column + TILE] = nearest_rectangle(centre, rectangles[near])
-    return found
-
-
 def one_way_edges(plan: FloorPlan, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     """Edges in their preferred (of a drawn graph: their only) direction: start [L] and end [L] nodes."""
     if plan.graph is not None:
@@ -215,13 +191,7 @@ def blocked_places(plan: FloorPlan) -> dict[str, str]:
 
 def _check_size(plan: FloorPlan) -> None:
     """Refuse, before anything large is made, what tables cannot hold."""
-    cells = plan.size[0] * plan.size[1] / CLEARANCE_CELL**2
-    if cells > MOST_CELLS:
-        raise ConfigError(
-            f"floor plan '{plan.name}': {plan.size[0]:.0f} x {plan.size[1]:.0f} m are {cells / 1e6:.0f} million cells "
-            f"of {CLEARANCE_CELL} m; tables hold at most {MOST_CELLS / 1e6:g} million. Use a part of the floor "
-            f"(parley import-map --window), or a smaller cell."
-        )
+    check_cells(plan)
     nodes = int(plan.size[0] / plan.lattice) * int(plan.size[1] / plan.lattice)
     if plan.graph is None and nodes > 4 * MOST_NODES:
         raise _too_many_nodes(plan, f"{nodes} spots for route nodes")
@@ -419,21 +389,6 @@ def _ways(graph: _Graph, plan: FloorPlan) -> tuple[np.ndarray, np.ndarray]:
         distance = distance + distance[at, here]
         at = at[at, here]
     return distance, next_node
-
-
-def _near_nodes(plan: FloorPlan, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each patch of the floor the nodes that are nearest to any of its points; see `Tables.near_node`.
-
-    A node farther from a patch's middle than the nearest one by more than the patch's diagonal is nearest to none.
-    """
-    columns, rows = (max(1, int(np.ceil(side / PATCH))) for side in plan.size)
-    x, y = plan.origin[0] + (np.arange(columns) + 0.5) * PATCH, plan.origin[1] + (np.arange(rows) + 0.5) * PATCH
-    middle = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    tree = KDTree(node)
-    reach = tree.query(middle)[0] + np.hypot(PATCH, PATCH) + 1e-3
-    found = tree.query_ball_point(middle, reach, return_sorted=True)
-    start = np.cumsum([0, *map(len, found)])
-    return np.concatenate(found).astype(np.int32), start.astype(np.int32), np.array([rows, columns], np.int32)
 
 
 def _is_tight(graph: _Graph, plan: FloorPlan) -> np.ndarray:

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from geometry_msgs.msg import Vector3
+from geometry_msgs.msg import TwistStamped, Vector3
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import LaserScan
 from simulation_interfaces import srv
 from simulation_interfaces.msg import Bounds, EntityCategory, EntityFilters, EntityState, Result, SimulatorFeatures
 from simulation_interfaces.msg import SimulationState as States
+from tf2_msgs.msg import TFMessage
 
+from parley_sim.robot_topics_node import TICK
 from parley_sim.simulation_services_node import FEATURES
 from tests.ros.test_sim_node import BEGIN, ROBOTS, Counterpart, Stage, forward, run_files, stage  # noqa: F401
 
@@ -134,6 +138,38 @@ def test_a_pallet_and_a_box_come_are_seen_are_moved_and_go(asker):
     for name in ("crate", "spawned_pallet_1"):
         world.ok("delete_entity", entity=name)
     assert world.ok("get_entities").entities == list(ROBOTS)
+
+
+def test_an_amr_has_topics_of_its_own_drives_as_told_and_leaves_none(asker):
+    world = asker()
+    poses, scans, frames = [], [], set()
+    world.other.create_subscription(Odometry, "/walker/odom", poses.append, TICK)
+    world.other.create_subscription(LaserScan, "/walker/scan", scans.append, TICK)
+    hear = lambda message: frames.update(each.child_frame_id for each in message.transforms)  # noqa: E731
+    world.other.create_subscription(TFMessage, "/tf", hear, TICK)
+    drive = world.other.create_publisher(TwistStamped, "/walker/cmd_vel", TICK)
+    assert drive.get_subscription_count() == 0
+    assert world.spawn("walker", "parley://amr", 12.0, 7.0).result.result == Result.RESULT_OK
+    assert world.world.run_until(lambda: drive.get_subscription_count() > 0 and len(poses) > 2 and scans)
+    assert poses[-1].pose.pose.position.x == pytest.approx(12.0, abs=0.01), "nobody has told it to drive"
+    assert len(scans[-1].ranges) == round(2 * math.pi / scans[-1].angle_increment)
+    seen = scans[-1].ranges[0]
+    assert seen == pytest.approx(19.9 - 12.0, abs=0.1), "the wall in the east"
+    wanted = TwistStamped()
+    wanted.twist.linear.x = 0.5
+
+    def has_driven() -> bool:
+        drive.publish(wanted)
+        return poses[-1].pose.pose.position.x > 13.0
+
+    assert world.world.run_until(has_driven, 20.0)
+    assert poses[-1].twist.twist.linear.x == pytest.approx(0.5, abs=0.05)
+    assert abs(poses[-1].pose.pose.position.y - 7.0) < 0.05
+    assert "walker/base_link" in frames
+    assert world.ok("get_entities").entities == [*ROBOTS, "walker"]
+    world.ok("delete_entity", entity="walker")
+    assert world.world.run_until(lambda: drive.get_subscription_count() == 0)
+    assert world.other.count_publishers("/walker/odom") == world.other.count_publishers("/walker/scan") == 0
 
 
 def test_filters_narrow_the_list(asker):

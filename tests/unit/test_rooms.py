@@ -21,6 +21,7 @@ MESSAGES += ("rosgraph_msgs", "std_srvs", "tf2_msgs", "visualization_msgs", "rcl
 MESSAGES += ("simulation_interfaces",)
 ROS = ("rclpy", "launch", "launch_ros", "ament_index_python", *MESSAGES)
 SIM_MAY = ("policy_core.config", "policy_core.contract", "policy_core.environment", "policy_core.serving.policy")
+SIM_MAY += ("policy_core.worlds.processes",)  # the handling of processes; it knows no world
 # Of sim/bullet: the warehouse as one world, and what holds it to the fast one. Bodies and sensors know no goods.
 ON_THE_FAST_WORLD = ("env", "parity", "motion_fit", "contact_log")
 # Files that turn ROS messages into plain facts and back; everything else works on plain facts.
@@ -78,7 +79,8 @@ def test_analysis_knows_neither_training_nor_serving_and_nobody_in_policy_core_k
 def test_the_worlds_know_only_the_contract_between_world_and_policy() -> None:
     found = guests(files("sim"), "policy_core", but=SIM_MAY)
     # `from policy_core.serving import policy` names the package, too
-    assert [each for each in found if not each.endswith((" policy_core", " policy_core.serving"))] == []
+    packages = (" policy_core", " policy_core.serving", " policy_core.worlds")
+    assert [each for each in found if not each.endswith(packages)] == []
     assert guests(files("sim"), *ROS, *ROS_ROOMS) == []
 
 

@@ -84,7 +84,7 @@ def test_a_name_that_cannot_be_is_refused_or_changed(name, result, renamed):
     [
         ({"name": "7 up"}, "NAME_INVALID", "a letter"),
         ({"uri": "parley://ship"}, "UNSUPPORTED_FORMAT", "parley://box"),
-        ({"namespace": "/a"}, "RESULT_FEATURE_UNSUPPORTED", "no topics"),
+        ({"namespace": "/a"}, "RESULT_FEATURE_UNSUPPORTED", "topics, under their names"),
         ({"pose": at(16, 5, frame="moon")}, "INVALID_POSE", "moon"),
         ({"pose": at(math.nan, 5)}, "INVALID_POSE", "finite"),
         ({"pose": at(16, 5, z=1.0)}, "INVALID_POSE", "z is 1.00"),
@@ -176,3 +176,32 @@ def test_contacts_with_a_spawned_pallet_have_its_name():
     others = {entities.label(contact.other) for contact in world.contacts()}
     assert others == {"spawned_pallet_1"}
     assert entities.label("pallet_7") == "pallet_7"
+
+
+def test_an_amr_is_a_robot_that_may_be_spawned_moved_and_taken_away():
+    world, entities = populated()
+    assert spawn(entities, "parley://amr", 8.0, 3.0) == "spawned_amr_1"
+    assert spawn(entities, "parley://amr", 10.0, 3.0, "walker", pose=at(10.0, 3.0, yaw=1.0)) == "walker"
+    assert entities.select("", ["CATEGORY_ROBOT"]) == ["robot", "spawned_amr_1", "walker"]
+    assert world.robots == ("robot",), "the fleet does not grow by it"
+    world.amrs.command("walker", 0.5, 0.0)
+    for _ in range(5):
+        world.step()
+    state = entities.state("walker")
+    assert math.atan2(state.linear[1], state.linear[0]) == pytest.approx(1.0, abs=0.05)
+    assert refusal(lambda: spawn(entities, BOX, 8.3, 3.0)) == (
+        "RESULT_OPERATION_FAILED",
+        "(8.30, 3.00) is not free: spawned_amr_1 stands there",
+    )
+    assert refusal(lambda: spawn(entities, "parley://amr", 5.0, 5.0))[0] == "RESULT_OPERATION_FAILED"
+    assert "topics" in refusal(lambda: spawn(entities, "parley://amr", 15.0, 3.0, namespace="b"))[1]
+    entities.place("walker", at(16.0, 3.0), (0.5, 0.0, 0.0), STILL)
+    assert world.amrs.pose("walker")[:4] == pytest.approx((16.0, 3.0, 0.0, 0.5))
+    assert "aside" in refusal(lambda: entities.place("walker", at(16.0, 3.0), (0.0, 0.5, 0.0), STILL))[1]
+    fresh = hall()
+    entities.move_to(fresh)
+    assert fresh.amrs.names() == ("spawned_amr_1", "walker")
+    assert fresh.amrs.pose("walker")[:3] == pytest.approx((10.0, 3.0, 1.0))
+    entities.delete("walker")
+    entities.despawn()
+    assert fresh.amrs.names() == () and entities.names() == ["robot"]

@@ -3,7 +3,7 @@
 import pytest
 
 from parley_sim.refusal import Refusal
-from parley_sim.resource import PalletResource, read_resource
+from parley_sim.resource import AmrResource, PalletResource, read_resource
 from sim.bullet.boxes import BoxSize
 
 
@@ -12,6 +12,7 @@ from sim.bullet.boxes import BoxSize
     [
         ("parley://pallet", PalletResource(0)),
         ("parley://pallet?sku=7", PalletResource(7)),
+        ("parley://amr", AmrResource()),
         ("parley://box", BoxSize(1.0, 1.0, 1.0, 0.0)),
         ("parley://box?length=0.6&width=0.4&height=1.5&mass=12", BoxSize(0.6, 0.4, 1.5, 12.0)),
         ("parley://box/?mass=0", BoxSize(1.0, 1.0, 1.0, 0.0)),
@@ -28,6 +29,7 @@ def test_ours_are_read(uri, what):
         ("", "<sdf/>", "RESULT_FEATURE_UNSUPPORTED", "resource_string"),
         ("file:///robot.urdf", "", "UNSUPPORTED_FORMAT", "robot.urdf"),
         ("parley://forklift", "", "UNSUPPORTED_FORMAT", "parley://box"),
+        ("parley://amr?mass=5", "", "RESOURCE_PARSE_ERROR", "'mass'"),
         ("parley://[", "", "RESOURCE_PARSE_ERROR", "cannot be read"),
         ("parley://box?length", "", "RESOURCE_PARSE_ERROR", "cannot be read"),
         ("parley://box?len=2", "", "RESOURCE_PARSE_ERROR", "'len'"),

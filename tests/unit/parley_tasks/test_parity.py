@@ -57,7 +57,7 @@ def choose(world, tick) -> list[int]:
     have their turn.
     """
     choices = []
-    observed = world._observations()
+    observed = world.observe()
     for kind, member in zip(world.kinds, CREW.members, strict=True):
         seen = observed.kinds[kind]
         policy = make_baseline("greedy", world.contract, kind, int(member))

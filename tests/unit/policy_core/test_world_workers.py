@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policy_core.worlds.workers import WorldError
+from policy_core.worlds.processes import WorldError
 from tests.unit.policy_core.outside_world import ROOT, SHELVES, SPEAKER, E, build, draw, parts
 from tests.unit.policy_core.test_train_command import paths
 

@@ -148,8 +148,8 @@ def test_robots_that_are_not_there_are_seen_by_nobody():
     many.robots.pose[0, 2:], many.robots.alive[0, 2:] = np.nan, False
     many.robots.energy[0, :2] = few.robots.energy[0]
     for _ in range(60):
-        step = few.step(decided(few, few._observations())[None])
-        choices = decided(many, many._observations())
+        step = few.step(decided(few, few.observe())[None])
+        choices = decided(many, many.observe())
         other = many.step(choices[None])
         assert choices[2:4].tolist() == [0, 0]
     seen, its = step.observations, other.observations
@@ -161,7 +161,7 @@ def test_robots_that_are_not_there_are_seen_by_nobody():
     assert (few.state.kpi == many.state.kpi).all(), "nobody runs into them, nobody waits for them"
     whole = world(STREAM, forklifts=4)
     whole.reset(3)
-    assert not (whole._observations().kinds["forklift"].vector[0, :2] == few.reset(3).kinds["forklift"].vector[0]).all()
+    assert not (whole.observe().kinds["forklift"].vector[0, :2] == few.reset(3).kinds["forklift"].vector[0]).all()
 
 
 def test_bad_ranges_are_refused(tmp_path):

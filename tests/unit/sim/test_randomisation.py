@@ -94,7 +94,7 @@ def used(**changes):
     env.reset(2)
     env.robots.energy[:] = 0.9 * env.numbers.battery[0, 0]
     for _ in range(60):
-        seen = env._observations()
+        seen = env.observe()
         choices = [seen.kinds[kind].mask[0, :, 1].astype(np.int64) for kind in ("forklift", "inventory", "quality")]
         env.step(np.concatenate(choices)[None])
     return env.state.kpi[0, KPI["energy_wh"]], env.state.kpi[0, KPI["distance_m"]]

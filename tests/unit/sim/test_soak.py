@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pybullet
@@ -14,6 +15,8 @@ from sim.soak.limits import read_soak_limits
 from sim.soak.memory import flatness
 from sim.soak.motion_watch import MotionWatch, crossed
 from sim.soak.run import soak
+from sim.soak.standing import PHASES, describe
+from sim.warehouse import skill
 from sim.warehouse.baselines import make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
@@ -104,18 +107,33 @@ def test_a_robot_that_is_put_behind_a_rack_has_tunnelled():
     assert row["faults"] >= 1 and "through rack" in row["first"]
 
 
-def test_a_body_too_many_and_a_constraint_too_many_are_seen():
+@pytest.mark.parametrize("leaked", ["body", "constraint"])
+def test_a_body_too_many_and_a_constraint_too_many_are_seen(leaked):
     env = bullet_world()
-    result = soaked(env, disturb=at(20, lambda: _leak(env)))
+    leak = _leak_body if leaked == "body" else _leak_constraint
+    result = soaked(env, disturb=at(20, lambda: leak(env.world(0))))
     assert result["failed"] == ["no leaked body"]
     row = next(row for row in result["checks"] if row["check"] == "no leaked body")
     assert row["faults"] == 40 and row["first"].startswith("at 21.0 s")
+    held, wanted = (
+        [int(number) for number in re.findall(r"\d+", part)] for part in row["first"].split(": ")[1].split("wanted")
+    )
+    assert np.subtract(held, wanted).tolist() == ([1, 0] if leaked == "body" else [0, 1])
 
 
-def _leak(env):
-    client = env.world(0)._client
+def _leak_body(world):
+    client = world._client
     shape = pybullet.createCollisionShape(pybullet.GEOM_SPHERE, radius=0.01, physicsClientId=client)
     pybullet.createMultiBody(0, shape, basePosition=(1.0, 1.0, 9.0), physicsClientId=client)
+
+
+def _leak_constraint(world):
+    """A grip on nothing that nobody lets go of: it holds with no force, so that only the count tells."""
+    body, nowhere = world._robots["forklift_1"].body, (0.0, 0.0, 0.0)
+    grip = pybullet.createConstraint(
+        body, -1, -1, -1, pybullet.JOINT_POINT2POINT, nowhere, nowhere, nowhere, physicsClientId=world._client
+    )
+    pybullet.changeConstraint(grip, maxForce=0.0, physicsClientId=world._client)
 
 
 def test_a_truck_on_its_side_and_one_in_a_wall_are_seen():
@@ -163,6 +181,35 @@ def test_a_fleet_that_stands_is_stuck_and_ships_nothing():
 
     result = soaked(env, hours=0.05, limits=limits, disturb=hold)
     assert {"no robot is stuck (s)", "orders flow (s)"} <= set(result["failed"])
+    row = next(row for row in result["checks"] if row["check"] == "no robot is stuck (s)")
+    robot = re.search(r"forklift_(\d) at \((.+), (.+)\), .* degrees, (\w+ing\b[\w ]*)", row["first"])
+    assert robot is not None, row["first"]
+    at = [float(number) for number in robot.groups()[1:3]]
+    assert at == pytest.approx(env.robots.pose[0, int(robot[1]) - 1, :2].tolist(), abs=0.02)
+
+
+def test_a_robot_that_stands_is_told_with_what_it_is_about_and_whom_it_has_in_its_way():
+    pose = np.array([[1.0, 2.0, math.pi / 2, 0.0], [3.0, 4.0, 0.0, 0.0], [5.0, 6.0, math.pi, 0.0]])
+    rows, fork = np.zeros((3, skill.SKILL_SIZE)), np.array([0.0, 0.123, 0.0])
+    rows[:, [skill.DETOUR, skill.LET_PASS, skill.BLOCKER]] = -1
+    rows[:, skill.PHASE] = skill.TO_DROP, skill.LIFT, skill.LEAVE_PICK
+    assert describe(1, pose, rows, fork, 50.0) == (
+        "forklift_2 at (3.00, 4.00), 0 degrees, lifting with its forks at 0.123 m; nobody is in its way"
+    )
+    rows[0, skill.BLOCKED], rows[0, skill.BLOCKER], rows[0, skill.DETOUR] = 7.0, 2, 11
+    assert describe(0, pose, rows, fork, 50.0) == (
+        "forklift_1 at (1.00, 2.00), 90 degrees, driving to its drop by a detour; for 7 s in its way is "
+        "forklift_3 at (5.00, 6.00), 180 degrees, leaving its pick"
+    )
+    rows[0, skill.BLOCKED], rows[0, skill.LET_PASS], rows[0, skill.HOLD_UNTIL] = 0.0, 1, 53.0
+    assert "holding for 3 s; it lets pass forklift_2 at (3.00, 4.00)" in describe(0, pose, rows, fork, 50.0)
+    assert len(PHASES) == skill.LEAVE_HOME + 1
+    assert [PHASES[phase] for phase in (skill.ENTER_PICK, skill.LOWER, skill.TO_HOME, skill.PARKED)] == [
+        "entering its pick",
+        "lowering",
+        "driving home",
+        "parked",
+    ]
 
 
 def test_memory_that_grows_is_seen_and_a_warm_up_is_not():

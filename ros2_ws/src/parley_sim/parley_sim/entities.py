@@ -1,4 +1,4 @@
-"""The entities of a running world by name: robots, pallets, boxes; who may come, go and be moved. No ROS in here.
+"""The entities of a running world by name: robots, pallets, boxes, AMRs; who may come, go and be moved. No ROS in here.
 
 Robots have the names of the fleet, the ledger's pallets are called `pallet_7`, what was spawned has the name it was
 given. The ledger's pallets and the robots can be moved, but neither made nor taken away: the fleet believes in them.
@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from parley_sim.refusal import Refusal, failed, unsupported
-from parley_sim.resource import PalletResource, Resource, read_resource
+from parley_sim.resource import AmrResource, PalletResource, Resource, read_resource
 from sim.bullet.blocks import Block
+from sim.bullet.boxes import BoxSize
 from sim.bullet.staging import BodyState, Entity
 from sim.bullet.world import BulletWorld
 
 FRAMES = ("", "world", "map")  # names of the one frame in which poses and velocities are taken
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+KINDS = {PalletResource: "pallet", AmrResource: "amr", BoxSize: "box"}  # in the names of those that are given none
 OF_THE_LEDGER = re.compile(r"pallet_\d+")
 UPRIGHT = 0.05  # rad a body may be asked to lean, to get what was read a moment ago
 ON_FLOOR = 0.05  # m it may be asked to be above or below the floor, likewise
@@ -58,7 +60,7 @@ class Entities:
     # --- who is there
 
     def names(self) -> list[str]:
-        """Every entity: robots in fleet order, then pallets and boxes."""
+        """Every entity: robots in fleet order, then pallets, boxes and AMRs."""
         world = self._world
         return [*world.robots, *(f"pallet_{pallet}" for pallet in world.pallets if pallet >= 0), *self._spawned]
 
@@ -68,10 +70,10 @@ class Entities:
 
     def category(self, name: str) -> str:
         """Its constant in simulation_interfaces/EntityCategory."""
-        if name in self._world.robots:
-            return "CATEGORY_ROBOT"
         spawned = self._spawned.get(name)
-        stands_fast = spawned is not None and not isinstance(spawned.what, PalletResource) and not spawned.what.mass
+        if name in self._world.robots or (spawned is not None and isinstance(spawned.what, AmrResource)):
+            return "CATEGORY_ROBOT"
+        stands_fast = spawned is not None and isinstance(spawned.what, BoxSize) and not spawned.what.mass
         return "CATEGORY_STATIC_OBJECT" if stands_fast else "CATEGORY_DYNAMIC_OBJECT"
 
     def select(
@@ -114,11 +116,17 @@ class Entities:
         """
         what = read_resource(uri, text)
         if namespace:
-            raise unsupported(f"entity_namespace is '{namespace}', but what is spawned has no topics; leave it empty")
-        name = self._fresh_name(name, allow_renaming, "pallet" if isinstance(what, PalletResource) else "box")
+            raise unsupported(
+                f"entity_namespace is '{namespace}', but only AMRs have topics, under their names; leave it empty"
+            )
+        name = self._fresh_name(name, allow_renaming, KINDS[type(what)])
         spot = _spot(pose)
         staging = self._world.staging
-        self._check_room(staging.block_at(None if isinstance(what, PalletResource) else what, *spot), None)
+        if isinstance(what, AmrResource):
+            block = staging.amr_block(*spot)
+        else:
+            block = staging.block_at(None if isinstance(what, PalletResource) else what, *spot)
+        self._check_room(block, None)
         if isinstance(what, PalletResource):
             self._pallets_made += 1
             key: Entity = -self._pallets_made  # a ledger's ids begin at 0
@@ -138,6 +146,8 @@ class Entities:
         del self._spawned[name]
         if isinstance(key, int):
             self._world.remove_pallet(key)
+        elif key in self._world.amrs:
+            self._world.staging.remove_amr(key)
         else:
             self._world.staging.remove_box(key)
 
@@ -182,7 +192,9 @@ class Entities:
     def _stand(self, spawned: Spawned) -> None:
         if isinstance(spawned.what, PalletResource) and isinstance(spawned.key, int):
             self._world.add_pallet(spawned.key, *spawned.spot, spawned.what.sku)
-        elif isinstance(spawned.key, str) and not isinstance(spawned.what, PalletResource):
+        elif isinstance(spawned.key, str) and isinstance(spawned.what, AmrResource):
+            self._world.staging.add_amr(spawned.key, *spawned.spot)
+        elif isinstance(spawned.key, str) and isinstance(spawned.what, BoxSize):
             self._world.staging.add_box(spawned.key, spawned.what, *spawned.spot)
 
     def _key(self, name: str) -> Entity:

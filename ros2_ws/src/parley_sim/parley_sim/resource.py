@@ -2,6 +2,7 @@
 
 - `parley://pallet?sku=3`: a pallet of goods as the fleet carries them; sku is its article family [0, 255].
 - `parley://box?length=1&width=1&height=1&mass=0`: an obstacle, metres and kg; without mass it stands fast.
+- `parley://amr`: an autonomous mobile robot as config/bodies.yaml has it, with topics of its own.
 
 What a URI leaves out has the value shown here, but sku, which then is 0.
 """
@@ -26,7 +27,12 @@ class PalletResource(NamedTuple):
     sku: int
 
 
-Resource = PalletResource | BoxSize
+class AmrResource(NamedTuple):
+    """An autonomous mobile robot."""
+
+
+Resource = PalletResource | AmrResource | BoxSize
+OURS = "parley://pallet, parley://box or parley://amr"
 
 
 def read_resource(uri: str, text: str) -> Resource:
@@ -37,17 +43,24 @@ def read_resource(uri: str, text: str) -> Resource:
     """
     if not uri:
         if text:
-            raise unsupported("resource_string is not read here; give uri parley://pallet or parley://box")
-        raise Refusal("NO_RESOURCE", "uri is empty, wanted parley://pallet or parley://box")
+            raise unsupported(f"resource_string is not read here; give uri {OURS}")
+        raise Refusal("NO_RESOURCE", f"uri is empty, wanted {OURS}")
     try:
         parts = urlsplit(uri)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
         raise Refusal("RESOURCE_PARSE_ERROR", f"uri '{uri}' cannot be read: {error}") from None
     kind = parts.netloc + parts.path.rstrip("/")
-    if parts.scheme != "parley" or kind not in ("pallet", "box"):
-        raise Refusal("UNSUPPORTED_FORMAT", f"uri is '{uri}', wanted parley://pallet or parley://box")
+    if parts.scheme != "parley" or kind not in ("pallet", "box", "amr"):
+        raise Refusal("UNSUPPORTED_FORMAT", f"uri is '{uri}', wanted {OURS}")
     given = dict(pairs)
+    if kind == "amr":
+        if given:
+            raise Refusal(
+                "RESOURCE_PARSE_ERROR",
+                f"uri '{uri}' has '{min(given)}', but an AMR takes no numbers here; they are config/bodies.yaml's",
+            )
+        return AmrResource()
     if kind == "pallet":
         return PalletResource(int(_number(uri, given, "sku", 0.0, SKUS, ("sku",))))
     names = ("length", "width", "height", "mass")

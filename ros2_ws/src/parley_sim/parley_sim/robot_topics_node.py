@@ -47,10 +47,7 @@ class RobotTopics:
         self._odom.header.frame_id = odom_frame
         self._joints = JointState(name=list(JOINTS))
         self._joints.header.frame_id = base_frame
-        self._scan = LaserScan(angle_min=0.0, range_min=0.0, range_max=laser.range, scan_time=scan_period)
-        self._scan.angle_increment = 2.0 * math.pi / laser.rays
-        self._scan.angle_max = 2.0 * math.pi - self._scan.angle_increment
-        self._scan.header.frame_id = laser_frame
+        self._scan = empty_scan(laser, scan_period, laser_frame)
         # What is not measured is NaN.
         self._battery = BatteryState(
             voltage=math.nan,
@@ -120,3 +117,12 @@ class RobotTopics:
             self._node.destroy_publisher(publisher)
         for subscription in (self._drive_in, self._forks_in):
             self._node.destroy_subscription(subscription)
+
+
+def empty_scan(laser: Laser, period: float, frame: str) -> LaserScan:
+    """A scan without its ranges, one every `period` (s)."""
+    scan = LaserScan(angle_min=0.0, range_min=0.0, range_max=laser.range, scan_time=period)
+    scan.angle_increment = 2.0 * math.pi / laser.rays
+    scan.angle_max = 2.0 * math.pi - scan.angle_increment
+    scan.header.frame_id = frame
+    return scan

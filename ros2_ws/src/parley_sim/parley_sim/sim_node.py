@@ -7,8 +7,9 @@ when to step.
 
 Publishes /clock, /fleet/robots, /tf, /tf_static, /sim/contacts (contacts begun so far, by robot; near misses, energy,
 time on chargers and with empty batteries of all), /diagnostics, and of every robot odom, scan, joint_states and
-battery_state. Subscribes to every robot's cmd_vel and fork_command, to /tasks/jobs and to /tasks/pallets. Answers the
-standard services of simulation_interfaces, /step_simulation and others.
+battery_state. Subscribes to every robot's cmd_vel and fork_command, to /tasks/jobs and to /tasks/pallets. A spawned AMR
+has odom, scan and cmd_vel; nobody waits for its commands. Answers the standard services of simulation_interfaces,
+/step_simulation and others.
 """
 
 from __future__ import annotations
@@ -221,6 +222,7 @@ class WarehouseSim(ManagedNode):
 
     def _look(self) -> None:
         """Do what wall time asks for: begin, give up waiting, or step by the clock."""
+        self._topics.follow_amrs()  # also while time stands still, so that commands can be sent before the first step
         now = time.monotonic()
         if not self._is_begun:
             if now > self._link_deadline or self._topics.is_linked:
@@ -284,6 +286,7 @@ class WarehouseSim(ManagedNode):
                 world.stand(robot)
             else:
                 world.command(robot, command.v, command.w, command.fork_height)
+        self._topics.drive_amrs()
         with self._times.measure("physics"):
             world.step()
         for row, robot in enumerate(world.robots):
@@ -316,6 +319,7 @@ class WarehouseSim(ManagedNode):
             scans = self._setup.world.scans()
         with self._times.measure("publishing"):
             self._topics.publish_scans(stamp, scans)
+            self._topics.publish_amrs(stamp)
         self._published = time.monotonic()
 
     def _counted(self) -> dict[str, float]:

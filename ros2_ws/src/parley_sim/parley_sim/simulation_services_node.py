@@ -38,7 +38,8 @@ FEATURES = (
 )
 CATEGORIES = ("CATEGORY_ROBOT", "CATEGORY_DYNAMIC_OBJECT", "CATEGORY_STATIC_OBJECT")
 ABOUT = (
-    "Spawns parley://pallet and parley://box (length, width, height in m and mass in kg as ?length=...). "
+    "Spawns parley://pallet, parley://box (length, width, height in m and mass in kg as ?length=...), and parley://amr "
+    "with cmd_vel, odom and scan under its name. "
     "The world frame is map; poses are of the middle of the underside, of robots base_link. Accelerations are not "
     "measured and read zero. Time and state are reset only where no fleet is linked. One step is one move step."
 )

@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from parley_msgs.msg import ForkCommand, JobBoard, Kpis, PalletList, RobotState, RobotStates
+from parley_sim.amr_topics_node import AmrTopics
 from parley_sim.batteries import Batteries
 from parley_sim.robot_topics_node import TICK, RobotTopics
 from sim.bullet.world import BulletWorld
@@ -54,6 +55,8 @@ class WorldTopics:
     def __init__(self, node: Node, world: BulletWorld, laser: Laser, scan_period: float, listener: Listener) -> None:
         self._node = node
         self._world = world
+        self._laser, self._scan_period = laser, scan_period
+        self._amrs: dict[str, AmrTopics] = {}
         self._clock_out = node.create_publisher(Clock, "/clock", TICK)
         self._states_out = node.create_publisher(RobotStates, "/fleet/robots", TICK)
         self._transforms_out = node.create_publisher(TFMessage, "/tf", TICK)
@@ -87,6 +90,28 @@ class WorldTopics:
     def show(self, world: BulletWorld) -> None:
         """From now on show another world with the same robots."""
         self._world = world
+
+    def follow_amrs(self) -> None:
+        """Give every AMR that has come its topics, and take those of the ones that have gone."""
+        there = self._world.amrs.names()
+        for name in self._amrs.keys() - set(there):
+            self._amrs.pop(name).close()
+        for name in there:
+            if name not in self._amrs:
+                self._amrs[name] = AmrTopics(self._node, name, self._laser, self._scan_period)
+
+    def drive_amrs(self) -> None:
+        """Hand the AMRs what they were told since the last step."""
+        self.follow_amrs()
+        for topics in self._amrs.values():
+            topics.drive(self._world.amrs)
+
+    def publish_amrs(self, stamp: Time) -> None:
+        """Publish where the AMRs are and what their lasers see."""
+        self.follow_amrs()
+        if self._amrs:
+            transforms = [topics.publish(stamp, self._world.amrs) for topics in self._amrs.values()]
+            self._transforms_out.publish(TFMessage(transforms=transforms))
 
     def publish_clock(self, stamp: Time) -> None:
         """Tell the time."""
@@ -123,6 +148,8 @@ class WorldTopics:
         """Leave all topics."""
         for topics in self._robots.values():
             topics.close()
+        for amr in self._amrs.values():
+            amr.close()
         for subscription in self._shared_in:
             self._node.destroy_subscription(subscription)
         for publisher in (

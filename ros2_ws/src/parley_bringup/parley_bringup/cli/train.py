@@ -16,7 +16,7 @@ from policy_core.ppo.checkpoint import CheckpointError
 from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.train import train as run_training
-from policy_core.worlds.workers import WorldError
+from policy_core.worlds.processes import WorldError
 
 INTERRUPTED = 130
 WAREHOUSE = Path("config/training/demo.yaml")
