@@ -125,8 +125,13 @@ class Planner:
             for column, worth in ends.items():
                 cost[row, column] = distance - worth
                 choice_of[row, column] = int(choice)
-        for row, column in zip(*linear_sum_assignment(cost), strict=True):
-            chosen[free[row]] = choice_of.get((row, column), 0)
+        taken = set()  # two lines of one family may send two trucks to one pallet: the one that gains less waits a tick
+        for row, column in sorted(zip(*linear_sum_assignment(cost), strict=True), key=lambda cell: cost[cell]):
+            choice = choice_of.get((row, column), 0)
+            serial = int(board.subject[e, free[row], choice])
+            if choice and serial not in taken:
+                taken.add(serial)
+                chosen[free[row]] = choice
         return chosen
 
     def _inspect(self, board: Board, ledger: Ledger, e: int, station: int) -> int:

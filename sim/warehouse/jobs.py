@@ -54,12 +54,14 @@ def open_job(s: State, e: int, slot: int, kind: int) -> None:
 def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
     """Where the pallet's job would go if it were granted now; -1 if there is no free place.
 
-    A stored pallet goes straight to the dock (cross-docking) when an order waits for its family and no zone has any.
+    A stored pallet goes straight to the dock (cross-docking) when an order waits for its family and no zone has any;
+    one that was brought to a dock in vain is served there (see `rules.advance`), or leaves it for a slot.
     Free stock without a job goes to the nearest dock, or to that of the line it is promised to.
     """
     kind = s.job_type[e, slot] if s.job_type[e, slot] != NO_JOB else PICK
     line = s.pallet_line[e, slot]
-    if kind == STORE and line < 0 and not has_free_stock(s, e, s.pallet_sku[e, slot]):
+    stands_at_dock = tables.place_type[s.pallet_place[e, slot]] == OUTBOUND
+    if kind == STORE and line < 0 and not stands_at_dock and not has_free_stock(s, e, s.pallet_sku[e, slot]):
         line = waiting_line(s, e, s.pallet_sku[e, slot])
     wanted = SLOT if kind == STORE else OUTBOUND
     if kind == INBOUND or kind == REJECT:
