@@ -19,7 +19,7 @@ import numpy as np
 
 from policy_core.contract import Contract, Kind
 from policy_core.serving.policy import Heard, Observation
-from sim.warehouse.greedy import PICK, QuietPolicy, charge_choice, quality_choice, reorder_choice
+from sim.warehouse.greedy import QuietPolicy, charge_choice, quality_choice, reorder_choice
 
 BIDS = 5
 HASTE_WORTH = 20.0  # metres of detour that the greatest haste is worth; these five tuned on seeds 100 to 105
@@ -28,7 +28,7 @@ LACK_WORTH = 4.0  # metres of detour that a pallet not yet in stock is worth, if
 AGE_WORTH = 0.05  # metres of detour per second that a job has been open
 LATE_SHARE = 0.25  # of haste that comes of the due time; the rest of how near an order is to its end
 RELEASED_EACH = 1.5  # lines released and not yet shipped, per forklift; more scatter the fleet over many orders
-REJECT = 3  # column of the candidate field `job`
+PICK, REJECT = 2, 3  # columns of the candidate field `job`
 FAMILIES = 12
 RELEASES, REORDERS = 12, 13  # slots of the inventory message
 

@@ -8,7 +8,6 @@ from policy_core.contract import Contract, Kind
 from policy_core.serving.policy import Heard, Observation
 
 LOW = 0.25  # share of the battery below which a forklift goes and charges; a job takes 0.02 of a full one at most
-PICK = 2  # column of the candidate field `job`
 SURE_GOOD, SURE_BAD = 0.4, 0.6  # mean reading below / above which a station stops asking
 
 
@@ -70,13 +69,11 @@ class GreedyForklift(QuietPolicy):
     """Takes the nearest open job, or charges; leaves stand-offs to the classical rule."""
 
     def choose(self) -> int:
-        """Charge if the battery is low, else the nearest job, and stock that perhaps nobody wants last; else carry on."""
+        """Charge if the battery is low, else the nearest job, be it stock that nobody wants; else carry on."""
         rest = charge_choice(self)
         if rest:
             return rest
         jobs = self.legal(1)
-        is_guess = (self.candidate("job")[jobs, PICK] > 0.5) & (self.candidate("promised")[jobs] < 0.5)
-        jobs = jobs if is_guess.all() else jobs[~is_guess]
         return int(jobs[np.argmin(self.candidate("pick_distance")[jobs])]) if len(jobs) else 0
 
 
