@@ -52,15 +52,15 @@ class Stage:
         ghosts = self.heard_by()  # a killed recorder stays in the graph until its lease ends
         process = subprocess.Popen([*command, *arguments], preexec_fn=limit)
         self.processes.append(process)
-        bring_up(self.node, "/recorder", process.pid, self.wait, LIMIT)
+        bring_up(self.node, "/recorder", process, self.wait, LIMIT)
         self.wait(lambda: all(now > before for now, before in zip(self.heard_by(), ghosts, strict=True)))
         return process
 
     def heard_by(self):
         return [publisher.get_subscription_count() for publisher in self.publishers.values()]
 
-    def wait(self, holds):
-        end = time.monotonic() + LIMIT
+    def wait(self, holds, limit=LIMIT):
+        end = time.monotonic() + limit
         while not holds():
             assert time.monotonic() < end, "waited in vain"
             self.executor.spin_once(timeout_sec=0.02)

@@ -16,8 +16,6 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock as NodeClock
-from rclpy.clock import ClockType
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
@@ -174,16 +172,9 @@ class Stage:
 
     def run_until(self, until: Callable[[], bool], limit: float = 20.0) -> bool:
         """Serve the nodes until `until` holds."""
-        stop, end = rclpy.Future(), time.monotonic() + limit
-
-        def look() -> None:
-            if until() or time.monotonic() > end:
-                stop.set_result(None)
-                self.executor.wake()
-
-        timer = self.fleet.create_timer(0.02, look, clock=NodeClock(clock_type=ClockType.STEADY_TIME))
-        self.executor.spin_until_future_complete(stop, timeout_sec=limit + 1.0)
-        self.fleet.destroy_timer(timer)
+        end = time.monotonic() + limit
+        while not until() and time.monotonic() < end:
+            self.executor.spin_until_future_complete(rclpy.Future(), timeout_sec=0.02)
         return until()
 
     def close(self) -> None:
@@ -291,7 +282,7 @@ class Process:
         began = time.monotonic()
         self.popen = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments(settings)], env=os.environ)
         started.append(self.popen)
-        bring_up(stage.fleet, "/task_server", self.popen.pid, lambda until: stage.run_until(until, 60.0), 60.0)
+        bring_up(stage.fleet, "/task_server", self.popen, stage.run_until, 40.0)
         assert stage.run_until(lambda: stage.fleet.is_linked)
         self.active = time.monotonic() - began
 
