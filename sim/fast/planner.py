@@ -127,11 +127,11 @@ class Planner:
                 choice_of[row, column] = int(choice)
         taken = set()  # two lines of one family may send two trucks to one pallet: the one that gains less waits a tick
         for row, column in sorted(zip(*linear_sum_assignment(cost), strict=True), key=lambda cell: cost[cell]):
-            choice = choice_of.get((row, column), 0)
-            serial = int(board.subject[e, free[row], choice])
-            if choice and serial not in taken:
+            pointed = choice_of.get((int(row), int(column)), 0)
+            serial = int(board.subject[e, free[row], pointed])
+            if pointed and serial not in taken:
                 taken.add(serial)
-                chosen[free[row]] = choice
+                chosen[free[row]] = pointed
         return chosen
 
     def _inspect(self, board: Board, ledger: Ledger, e: int, station: int) -> int:

@@ -164,6 +164,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
     """
     told = (ros.stock, ros.pipeline, ros.demand, ros.slack, ros.finishing, ros.recent)
     columns = [np.array(values, float) for values in told]
+    stock, pipeline, demand, slack, finishing, recent = columns
     families = [line.sku for line in ros.lines]
     if any(column.shape != (SKUS,) for column in columns) or any(family >= SKUS for family in families):
         raise ValueError(
@@ -175,7 +176,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
         lines[row] = line.subject, line.sku, line.lines_left
         line_facts[row] = line.slack, line.age, line.haul_distance if line.releasable else -1.0
     totals = np.array([ros.free_slots, ros.open_lines, ros.released, ros.cutoff])
-    return StockFacts(*columns, totals, ros.can_reorder, lines, line_facts)
+    return StockFacts(stock, pipeline, demand, slack, finishing, recent, totals, ros.can_reorder, lines, line_facts)
 
 
 def queue_facts(ros: QualityReport) -> QueueFacts:

@@ -30,9 +30,10 @@ class StockFacts(NamedTuple):
 
 def no_stock() -> StockFacts:
     """An empty zone nobody orders from; the shapes and types the kernel takes."""
-    families = np.zeros((6, SKUS))
+    stock, pipeline, demand, slack, finishing, recent = np.zeros((6, SKUS))
     lines = np.zeros((0, 3), np.int32)
-    return StockFacts(*families, np.zeros(4), False, lines, np.zeros((0, 3)))
+    line_facts = np.zeros((0, 3))
+    return StockFacts(stock, pipeline, demand, slack, finishing, recent, np.zeros(4), False, lines, line_facts)
 
 
 class InventoryBody:

@@ -242,7 +242,7 @@ class Chronicler:
         for line in np.flatnonzero((was != after.line_state[0]) & (after.line_state[0] >= RELEASED)):
             key = {"order_number": int(numbers[line // LINES]), "line": int(line % LINES)}
             if was[line] == OPEN_LINE:
-                page.update(schema.order_lines, key, released=now, pallet=_pallet_of(before, after, line))
+                page.update(schema.order_lines, key, released=now, pallet=_pallet_of(before, after, int(line)))
             if after.line_state[0, line] == SHIPPED:
                 page.update(schema.order_lines, key, shipped=now)
         was_active = before.order_active[0].copy()
