@@ -6,13 +6,22 @@ import numpy as np
 
 from sim.warehouse.compiled import kernel
 from sim.warehouse.routes import Tables
-from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, SLOT, State
+from sim.warehouse.settings import Rules
+from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, RELEASED, SLOT, State
 
 
 @kernel
 def is_free_stock(s: State, e: int, slot: int) -> bool:
     """The pallet is good, stands still and is promised to nobody."""
     return s.pallet_state[e, slot] == PASSED and s.job_type[e, slot] == NO_JOB and s.pallet_line[e, slot] < 0
+
+
+@kernel
+def is_offered(s: State, e: int, slot: int, tables: Tables, rules: Rules) -> bool:
+    """Free stock that robots may take to a dock although nobody released it."""
+    if not rules.offers_stock or not is_free_stock(s, e, slot):
+        return False
+    return tables.place_type[s.pallet_place[e, slot]] == SLOT
 
 
 @kernel
@@ -35,12 +44,25 @@ def find_pallet(s: State, e: int, serial: int) -> int:
 
 @kernel
 def waiting_line(s: State, e: int, sku: int) -> int:
-    """The most urgent open line of a family that no pallet is promised to, -1 if none."""
-    best, due = -1, np.inf
+    """The open line of a family whose order has the fewest lines left, of those the most urgent; -1 if none."""
+    best, left, due = -1, LINES + 1, np.inf
     for line in range(s.line_state.shape[1]):
-        if s.line_state[e, line] == OPEN_LINE and s.line_sku[e, line] == sku and s.order_due[e, line // LINES] < due:
-            best, due = line, s.order_due[e, line // LINES]
+        if s.line_state[e, line] != OPEN_LINE or s.line_sku[e, line] != sku:
+            continue
+        its, until = lines_left(s, e, line // LINES), s.order_due[e, line // LINES]
+        if its < left or (its == left and until < due):
+            best, left, due = line, its, until
     return best
+
+
+@kernel
+def lines_left(s: State, e: int, order: int) -> int:
+    """Lines of an order that are not yet shipped."""
+    left = 0
+    for line in range(order * LINES, (order + 1) * LINES):
+        if s.line_state[e, line] == OPEN_LINE or s.line_state[e, line] == RELEASED:
+            left += 1
+    return left
 
 
 @kernel
