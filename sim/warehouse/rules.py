@@ -54,7 +54,7 @@ def _take_away(s: State, e: int, kind: int, stay: float, tables: Tables) -> None
         place = tables.typed_place[row]
         pallet = s.place_pallet[e, place]
         if pallet >= 0 and s.pallet_line[e, pallet] < 0 and kind == OUTBOUND:
-            if s.job_phase[e, pallet] != OPEN_JOB or not ship(s, e, pallet):
+            if s.job_phase[e, pallet] != OPEN_JOB or not ship(s, e, pallet, tables):
                 continue  # brought in vain: it waits for an order, or for a robot that stores it
         if pallet >= 0 and s.time[e] - s.pallet_since[e, pallet] >= stay:
             s.place_pallet[e, place] = -1
