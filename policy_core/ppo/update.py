@@ -98,7 +98,11 @@ def step_policy(
     surrogate = policy_loss(log_ratio, batch.advantage, batch.chooses, settings.clip, total)
     mean_entropy = weighted_mean(entropy, batch.chooses, total)
     distance = -weighted_mean(advised, batch.chooses, total)  # nats from the adviser; 0 without one
-    loss = surrogate - entropy_weight * mean_entropy + advice_weight * distance
+    drawn = distance
+    if batch.advice.shape[-1] and settings.advice_acts != 1.0:
+        acts = torch.where(batch.advice[..., 0] != 0, settings.advice_acts, 1.0)
+        drawn = -weighted_mean(advised, batch.chooses * acts, total)
+    loss = surrogate - entropy_weight * mean_entropy + advice_weight * drawn
     norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks)
     with torch.no_grad():
         clipped = ((log_ratio.exp() - 1).abs() > settings.clip).float()
