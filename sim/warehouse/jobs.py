@@ -35,7 +35,7 @@ from sim.warehouse.state import (
     STORE,
     State,
 )
-from sim.warehouse.stock import has_free_stock, is_offered, waiting_line
+from sim.warehouse.stock import ANY_DOCK, FREE_DOCK, has_free_stock, is_offered, waiting_line
 
 
 @kernel
@@ -62,7 +62,7 @@ def suggest_target(s: State, e: int, slot: int, tables: Tables) -> int:
     line = s.pallet_line[e, slot]
     stands_at_dock = tables.place_type[s.pallet_place[e, slot]] == OUTBOUND
     if kind == STORE and line < 0 and not stands_at_dock and not has_free_stock(s, e, s.pallet_sku[e, slot]):
-        line = waiting_line(s, e, s.pallet_sku[e, slot])
+        line = waiting_line(s, e, s.pallet_sku[e, slot], ANY_DOCK, tables)
     wanted = SLOT if kind == STORE else OUTBOUND
     if kind == INBOUND or kind == REJECT:
         wanted = INSPECTION if kind == INBOUND else QUARANTINE
@@ -92,7 +92,7 @@ def grant(s: State, e: int, slot: int, robot: int, tables: Tables, rules: Rules)
     if s.job_type[e, slot] == NO_JOB:
         if not is_offered(s, e, slot, tables, rules):
             return False
-        s.pallet_line[e, slot] = waiting_line(s, e, s.pallet_sku[e, slot])
+        s.pallet_line[e, slot] = waiting_line(s, e, s.pallet_sku[e, slot], FREE_DOCK, tables)
         if suggest_target(s, e, slot, tables) < 0:
             s.pallet_line[e, slot] = -1
             return False
@@ -105,7 +105,7 @@ def grant(s: State, e: int, slot: int, robot: int, tables: Tables, rules: Rules)
     if target < 0:
         return False
     if s.job_type[e, slot] == STORE and tables.place_type[target] == OUTBOUND and s.pallet_line[e, slot] < 0:
-        line = waiting_line(s, e, s.pallet_sku[e, slot])
+        line = waiting_line(s, e, s.pallet_sku[e, slot], ANY_DOCK, tables)
         s.pallet_line[e, slot] = line
         s.line_state[e, line] = RELEASED
     s.job_phase[e, slot] = GRANTED
@@ -151,7 +151,7 @@ def dropped(s: State, e: int, slot: int, tables: Tables) -> None:
     if kind == INBOUND:
         s.kpi[e, PALLETS_RECEIVED] += 1
     if tables.place_type[place] == OUTBOUND:
-        if not ship(s, e, slot):
+        if not ship(s, e, slot, tables):
             s.kpi[e, PALLETS_IN_VAIN] += 1
             open_job(s, e, slot, STORE)
     elif kind == STORE:
@@ -159,11 +159,12 @@ def dropped(s: State, e: int, slot: int, tables: Tables) -> None:
 
 
 @kernel
-def ship(s: State, e: int, slot: int) -> bool:
-    """A pallet at an outbound dock serves its line, or one that waits for its family; False if nobody wants it."""
+def ship(s: State, e: int, slot: int, tables: Tables) -> bool:
+    """A pallet at an outbound dock serves its line, or one that waits there for its family; False if nobody does."""
     line = s.pallet_line[e, slot]
     if line < 0:
-        line = waiting_line(s, e, s.pallet_sku[e, slot])
+        dock = int(tables.place_group[s.pallet_place[e, slot]])
+        line = waiting_line(s, e, s.pallet_sku[e, slot], dock, tables)
         if line < 0:
             return False
         s.pallet_line[e, slot] = line
