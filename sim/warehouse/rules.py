@@ -107,7 +107,7 @@ def _orders_come(s: State, e: int) -> None:
 
 @kernel
 def _docks_serve(s: State, e: int, tables: Tables) -> None:
-    """What was brought to a dock in vain, and no robot is about to store, serves an order there that waits for its family."""
+    """What was brought to a dock in vain, and no robot is about to store, serves an order of that dock."""
     for row in range(tables.type_start[OUTBOUND], tables.type_start[OUTBOUND + 1]):
         pallet = s.place_pallet[e, tables.typed_place[row]]
         if pallet >= 0 and s.job_type[e, pallet] != NO_JOB and s.job_phase[e, pallet] == OPEN_JOB:
