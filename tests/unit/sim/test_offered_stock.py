@@ -145,15 +145,16 @@ def test_a_pallet_nobody_wants_stays_at_the_dock_and_is_counted():
     assert kpi(state, "pallets_in_vain") == 1
 
 
-def test_what_was_brought_in_vain_serves_the_next_line_of_its_family_where_it_stands():
-    state = opened((60.0, 200.0, 1, [4, 3]), (90.0, 200.0, 0, [3]))
+def test_what_was_brought_in_vain_serves_the_next_line_of_its_family_at_the_dock_where_it_stands():
+    state = opened((30.0, 200.0, 1, [3]), (60.0, 200.0, 0, [4, 3]), (90.0, 200.0, 0, [3]))
     slot = stored(state, 3)
     serial = int(state.pallet_serial[0, slot])
     carry(state, slot)
+    assert TABLES.place_group[state.pallet_place[0, slot]] == 0
     advance(state, 59.0)
-    assert kpi(state, "lines_shipped") == 0
+    assert kpi(state, "orders_received") == 1 and kpi(state, "lines_shipped") == 0, "an order for another dock"
     advance(state, 60.0)
-    assert kpi(state, "lines_shipped") == 1 and state.line_state[0, :2].tolist() == [OPEN_LINE, SHIPPED]
+    assert kpi(state, "lines_shipped") == 1 and state.line_state[0, 4:6].tolist() == [OPEN_LINE, SHIPPED]
     assert state.job_type[0, slot] == NO_JOB and state.pallet_serial[0, slot] == serial
     advance(state, 61.0)
     assert state.pallet_serial[0, slot] == -1, "the truck had been waiting"
@@ -178,7 +179,7 @@ def test_what_was_brought_in_vain_can_be_stored_again_and_is_offered_again():
 
 def test_a_truck_takes_no_pallet_that_a_robot_is_about_to_store():
     """The only pallet of its family stands at a dock in vain; its order comes while a robot goes to store it."""
-    state = opened((60.0, 400.0, 1, [3]))
+    state = opened((60.0, 400.0, 0, [3]))
     mine = stored(state, 3)
     carry(state, mine)
     for slot in np.flatnonzero((state.pallet_sku[0] == 3) & (np.arange(state.pallet_sku.shape[1]) != mine)):
@@ -235,6 +236,20 @@ def test_without_a_free_dock_nothing_is_offered_or_promised():
     assert state.line_state[0, 0] == OPEN_LINE
     state.place_reserved[0, docks] = -1
     assert grant(state, slot)
+
+
+def test_a_promise_goes_to_an_order_whose_dock_has_room_and_while_none_has_the_family_is_not_offered():
+    state = opened((1.0, 50.0, 0, [3]), (1.0, 900.0, 1, [3]), (1.0, 900.0, 0, [4]))
+    full = np.flatnonzero((TABLES.place_type == OUTBOUND) & (TABLES.place_group == 0))
+    slot, other, unwanted = stored(state, 3), stored(state, 4), stored(state, 5)
+    state.place_reserved[0, full] = 0
+    offered = {row[2] for row in board(state).tolist()}
+    assert 3 in offered and 4 not in offered and 5 in offered
+    assert grant(state, slot) and state.pallet_line[0, slot] == 4, "the less urgent order, for there is room"
+    assert not grant(state, other) and state.line_state[0, 8] == OPEN_LINE
+    assert grant(state, unwanted) and state.pallet_line[0, unwanted] == -1
+    state.place_reserved[0, full] = -1
+    assert grant(state, other) and state.pallet_line[0, other] == 8
 
 
 STREAM = orders(*[(20.0 * k, 20.0 * k + 300.0, k % 2, [k % 12, (5 * k + 3) % 12]) for k in range(15)])
