@@ -7,6 +7,7 @@ robots decides rarely, and a sample without a choice has no policy gradient to g
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,8 @@ def step_policy(
         drawn = -weighted_mean(advised, batch.chooses * acts, total)
     retold = weighted_mean(amiss, batch.alive, ranks.sum(batch.alive.sum()).clamp(min=1))
     loss = surrogate - entropy_weight * mean_entropy + advice_weight * drawn + settings.retelling * retold
-    norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks)
+    heads = list(learner.retelling.parameters()) if learner.retelling else []
+    norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks, heads)
     with torch.no_grad():
         clipped = ((log_ratio.exp() - 1).abs() > settings.clip).float()
         figures = {
@@ -203,9 +205,14 @@ def _stabiliser(learner: Learner, settings: PpoSettings) -> GradientStabiliser:
 
 
 def _descend(
-    loss: Tensor, optimiser: torch.optim.Optimizer, module: nn.Module, gradient_norm: float, ranks: Ranks
+    loss: Tensor,
+    optimiser: torch.optim.Optimizer,
+    module: nn.Module,
+    gradient_norm: float,
+    ranks: Ranks,
+    others: Sequence[nn.Parameter] = (),
 ) -> Tensor:
-    """One clipped step down the loss; gives the gradient's norm before clipping."""
+    """One step down the loss, the module's gradient clipped, that of the others not; gives the norm before clipping."""
     seen = ranks.sum(loss.detach())
     if not torch.isfinite(seen):
         raise TrainingError(
@@ -215,7 +222,7 @@ def _descend(
     parameters = list(module.parameters())
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    ranks.sum_gradients(parameters)
+    ranks.sum_gradients([*parameters, *others])
     norm = nn.utils.clip_grad_norm_(parameters, gradient_norm)
     optimiser.step()
     return norm
