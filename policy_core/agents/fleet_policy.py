@@ -27,6 +27,7 @@ from policy_core.config import Settings
 from policy_core.contract import Contract, Kind
 
 RoundTap = Callable[[int, Tensor, Incoming], Tensor]
+Wire = Callable[[Tensor], Tensor]
 
 
 class Architecture(Settings):
@@ -89,6 +90,7 @@ class FleetPolicy(nn.Module):
         detach_messages: bool = False,
         silence: bool = False,
         tap: RoundTap | None = None,
+        wire: Wire | None = None,
     ) -> Answer:
         """Encode, exchange K rounds of messages, judge what may be done.
 
@@ -100,6 +102,7 @@ class FleetPolicy(nn.Module):
             detach_messages: cut the gradient between agents (negative control in training).
             silence: nobody hears anybody (negative control in evaluation).
             tap: called with the round, from 0, and the messages link by link; see `GradientStabiliser`.
+            wire: gives what arrives of a round's messages [B, N, M]; None: they arrive as they were said.
         """
         hidden, embedded, counts = [], {}, {}
         legal = {name: self.actor(name).legal(kind.mask) for name, kind in senses.kinds.items()}
@@ -108,7 +111,7 @@ class FleetPolicy(nn.Module):
             hidden.append(state)
             counts[name] = state.shape[1]
         joint = self.recall(torch.cat(hidden, dim=1), memory)
-        joint, messages = self._talk(joint, senses, links, counts, detach_messages, silence, tap)
+        joint, messages = self._talk(joint, senses, links, counts, detach_messages, silence, tap, wire)
         logits, controls = {}, {}
         for (name, kind), state in zip(senses.kinds.items(), joint.split(list(counts.values()), dim=1), strict=True):
             logits[name], placed = self.actor(name).judge(state, embedded[name], legal[name], kind.mask)
@@ -132,6 +135,7 @@ class FleetPolicy(nn.Module):
         detach_messages: bool,
         silence: bool,
         tap: RoundTap | None,
+        wire: Wire | None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Hidden state after K rounds, and what was said."""
         messages: list[Tensor] = []
@@ -147,6 +151,8 @@ class FleetPolicy(nn.Module):
         for r in range(len(self.comm)):
             layer = self.layer(r)
             message = layer.speak(joint, None if links.noise is None else links.noise[:, r])
+            if wire is not None:
+                message = wire(message)
             messages.append(message)
             edges = describe_edges(pose, links.age[:, r], self.contract.tick)
             said = message.detach() if detach_messages else message

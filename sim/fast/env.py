@@ -186,9 +186,44 @@ class FastWarehouse:
 
     def start(self, seed: int, first_world: int, plan: int) -> Observations:
         """`reset` on a plan that somebody else has drawn: for worlds that are some of a larger batch."""
+        return self._begin([(seed, first_world + world) for world in range(self.worlds)], plan)
+
+    def reset_each(self, seeds: Sequence[int]) -> Observations:
+        """Start each world as a world alone starts from its seed [E].
+
+        Raises:
+            ValueError: there are more or fewer seeds than worlds, or they draw different floor plans.
+        """
+        plans = {self.draw_plan(seed, 0) for seed in seeds}
+        if len(seeds) != self.worlds or len(plans) > 1:
+            raise ValueError(
+                f"{len(seeds)} seeds that draw {len(plans)} floor plan(s) for {self.worlds} world(s); wanted a seed "
+                "for each, and one plan for all. Give worlds of another plan a batch of their own."
+            )
+        return self._begin([(seed, 0) for seed in seeds], plans.pop())
+
+    def widened(self, worlds: int) -> FastWarehouse:
+        """The same warehouse with so many worlds, not started, and without stagger."""
+        if type(self) is not FastWarehouse:
+            raise TypeError(f"{type(self).__name__}: only the batched world can be made again with more worlds")
+        return FastWarehouse(
+            worlds,
+            self.kinds.count("forklift"),
+            self._ticks * self.contract.tick,
+            self._plans,
+            self.settings,
+            self._bodies,
+            self.contract,
+            self._streams,
+            self._popularity,
+            randomisation=self._randomisation,
+            orders_held=self._orders_held,
+        )
+
+    def _begin(self, chances: Sequence[tuple[int, int]], plan: int) -> Observations:
         if plan != self._plan[0]:
             self._lay_out(plan)
-        self._rng = [np.random.default_rng((seed, first_world + world)) for world in range(self.worlds)]
+        self._rng = [np.random.default_rng(chance) for chance in chances]
         for world in range(self.worlds):
             self._open(world)
             if self._stagger:

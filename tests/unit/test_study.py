@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from parley_bringup.cli.main import main
-from parley_bringup.cli.study_runs import Player, draw_stops, play_all
+from parley_bringup.cli.study_runs import WORLDS_AT_ONCE, Player, Task, draw_stops, in_batches, play_all
 from parley_bringup.study.intervals import RESAMPLES, Work, mean_interval, ratio_interval
 from parley_bringup.study.page import write_page
 from parley_bringup.study.picture import draw_sweeps
@@ -325,6 +325,36 @@ def test_processes_play_what_one_would(tmp_path: Path, monkeypatch: pytest.Monke
     alone = study(tmp_path / "1", "--only", "home", "--seeds", "1")
     together = study(tmp_path / "2", "--only", "home", "--seeds", "1", "--jobs", "2")
     assert {run.key: run.kpis for run in read_runs(alone)} == {run.key: run.kpis for run in read_runs(together)}
+
+
+def task(policy: Any, seed: int, condition: Condition) -> Task:
+    folder = str(TOP / "config" / "bundles" / "demo") if policy in ("learned", "silenced") else ""
+    return Task(condition, policy, "b" if folder else "", folder, seed, "digest", "commit")
+
+
+def test_batches_hold_the_seeds_of_a_policy_that_decides_for_many_worlds() -> None:
+    home, bullet = Condition(name="home"), Condition(name="heavy", world="bullet")
+    tasks = [task(name, seed, home) for seed in range(WORLDS_AT_ONCE + 1) for name in ("learned", "silenced", "greedy")]
+    tasks += [task("learned", seed, bullet) for seed in range(2)]
+    batches = in_batches(tasks)
+    assert sorted(each.key for batch in batches for each in batch) == sorted(each.key for each in tasks)
+    sizes = sorted((batch[0].condition.name, batch[0].policy, len(batch)) for batch in batches if len(batch) > 1)
+    assert sizes == [("home", "learned", WORLDS_AT_ONCE), ("home", "silenced", WORLDS_AT_ONCE)]
+    assert all(len({(each.condition.name, each.policy) for each in batch}) == 1 for batch in batches)
+    assert sum(batch[0].condition is bullet for batch in batches) == 2
+
+
+@pytest.mark.parametrize("policy", ["learned", "planner"])
+def test_an_episode_of_a_batch_is_the_one_played_alone(policy: str) -> None:
+    condition = Condition(name="home", loss=0.2, joins=0.25, bits=8)
+    settings = settings_with(minutes=0.3, conditions=[condition.model_dump()], sweeps=[], goals=[], policies=[policy])
+    player = Player(settings, None)
+    tasks = [task(policy, seed, condition) for seed in (7, 8)]
+    together = player.play(tasks)
+    assert [run.key for run in together] == [each.key for each in tasks]
+    assert together[0].kpis["reward"] != together[1].kpis["reward"]
+    alone = player.play(tasks[1:])[0].kpis
+    assert together[1].kpis == pytest.approx(alone, rel=1e-6)
 
 
 def test_orders_of_a_folder_are_of_one_day_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import torch
 from policy_core.comm.rounding import quantise
 from policy_core.export.bundle import read_bundle
 from policy_core.serving.onboard import OnboardPolicy
-from sim.fast.evaluate import Stop, play, rounded, stop_robots
+from sim.fast.air import rounded
+from sim.fast.evaluate import Stop, play, stop_robots
 from sim.warehouse.baselines import make_baseline
 from tests.unit.sim.warehouse_world import CONFIG, orders, world
 

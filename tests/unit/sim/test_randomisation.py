@@ -9,8 +9,9 @@ import yaml
 
 from policy_core.comm.channel import receive
 from policy_core.config import ConfigError
+from sim.fast.air import DEADLINE, in_time
 from sim.fast.env import make
-from sim.fast.evaluate import DEADLINE, in_time, play
+from sim.fast.evaluate import play
 from sim.warehouse.baselines import make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan

@@ -9,8 +9,10 @@ import numpy as np
 
 from parley_bringup.paths import home
 from parley_bringup.run_choices import checked_policy, choose_one
-from policy_core.contract import read_contract
-from policy_core.export.bundle import read_bundle
+from policy_core.comm.wire import UNROUNDED
+from policy_core.contract import Contract, read_contract
+from policy_core.export.bundle import Bundle, read_bundle
+from policy_core.serving.joint import JointPolicy
 from policy_core.serving.onboard import OnboardPolicy
 from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams
 from sim.fast.evaluate import MakePolicy
@@ -70,10 +72,24 @@ def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy 
     """For a seed, what makes each agent's policy; None for the planner."""
     plain = name.removesuffix(", silenced")
     if plain.startswith("bundle"):
-        folder = checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:")
-        bundle = read_bundle(folder, world.contract)
+        bundle = _bundle(plain, world.contract)
         return lambda seed: lambda kind, number: OnboardPolicy(bundle, kind, number + 1)
     choose_one("policy", plain, (*BASELINES, PLANNER, "bundle:FOLDER"))
     if plain == PLANNER:
         return lambda seed: None
     return lambda seed: lambda kind, number: make_baseline(plain, world.contract, kind, number, seed)
+
+
+def decides_together(name: str) -> bool:
+    """Whether this policy can decide for the fleets of many worlds at once: a bundle and the planner can."""
+    return name.startswith((PLANNER, "bundle"))
+
+
+def joint_policy(name: str, world: FastWarehouse, bits: int = UNROUNDED) -> JointPolicy | None:
+    """What decides for a batch of worlds, with nothing remembered; None for the planner."""
+    plain = name.removesuffix(", silenced")
+    return None if plain == PLANNER else JointPolicy(_bundle(plain, world.contract), world.kinds, bits)
+
+
+def _bundle(plain: str, contract: Contract) -> Bundle:
+    return read_bundle(checked_policy(None if plain == "bundle" else plain).removeprefix("bundle:"), contract)

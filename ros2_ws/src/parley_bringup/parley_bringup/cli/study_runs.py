@@ -1,4 +1,4 @@
-"""The episodes of `parley study`: a world per condition and process, and policies that play in it in turn."""
+"""The episodes of `parley study`: worlds of a condition, and policies that play in them by turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parley_bringup.cli.contenders import close_world, generated_orders, make_world, policy_maker
+from parley_bringup.cli.contenders import (
+    close_world,
+    decides_together,
+    generated_orders,
+    joint_policy,
+    make_world,
+    policy_maker,
+)
 from parley_bringup.paths import home
 from parley_bringup.run_choices import read_plan
 from parley_bringup.study.records import Key, Run
@@ -24,13 +31,14 @@ from parley_bringup.study.settings import Condition, Policy, StudySettings
 from parley_bringup.study.sources import days_of, plan_of
 from policy_core.config import ConfigError
 from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams
-from sim.fast.evaluate import Stop, play
+from sim.fast.evaluate import Stop, play, play_together
 from sim.warehouse.order_replay import replay
 from sim.warehouse.orders import OrderStream, read_order_settings
 from sim.warehouse.settings import read_warehouse
 
 STOP_CHANCE = 4099  # names the stream of chance that says which robots stop, and when
 BUNDLED = ("learned", "silenced", "without")
+WORLDS_AT_ONCE = 32  # of a batch; more are hardly faster for each, and more is lost when a study is stopped
 
 
 class Task(NamedTuple):
@@ -50,8 +58,20 @@ class Task(NamedTuple):
         return Key(self.condition.name, self.policy, self.bundle, self.seed)
 
 
+def in_batches(tasks: Iterable[Task]) -> list[list[Task]]:
+    """Tasks that one process plays together: those of a policy that decides for many worlds, else each by itself."""
+    batches: dict[object, list[list[Task]]] = {}
+    for task in tasks:
+        is_alone = task.condition.world != "fast" or not decides_together(_called(task))
+        own = batches.setdefault(task.key if is_alone else task.key._replace(seed=-1), [])
+        if not own or len(own[-1]) == WORLDS_AT_ONCE:
+            own.append([])
+        own[-1].append(task)
+    return [batch for own in batches.values() for batch in own]
+
+
 class Player:
-    """Plays tasks; keeps the last condition's world and every bundle's policies."""
+    """Plays batches of tasks; keeps the last condition's worlds and the policies of single agents."""
 
     def __init__(self, settings: StudySettings, data: Path | None) -> None:
         """Nothing is made yet."""
@@ -62,29 +82,38 @@ class Player:
         self._world: FastWarehouse | None = None
         self._makers: dict[tuple[str, str], Any] = {}
 
-    def play(self, task: Task) -> Run:
-        """One episode: the same seed gives every policy the same orders, stock, defects and stops."""
+    def play(self, batch: Sequence[Task]) -> list[Run]:
+        """Tasks that differ in the seed: it gives every policy the same orders, stock, defects and stops."""
         began = time.perf_counter()
-        world, condition = self._enter(task.condition), task.condition
-        kpis = play(
-            world,
-            self._maker(task, world)(task.seed),
-            task.seed,
-            reach=self._warehouse.radio.range,
-            loss=condition.loss,
-            is_silenced=task.policy == "silenced",
-            delay=condition.delay,
-            bits=condition.bits,
-            stops=draw_stops(self._settings, condition, task.seed),
-        )
-        return Run(
-            **task.key._asdict(),
-            digest=task.digest,
-            forklifts=condition.forklifts,
-            commit=task.commit,
-            wall_s=round(time.perf_counter() - began, 3),
-            kpis=kpis,
-        )
+        task, condition = batch[0], batch[0].condition
+        world = self._enter(condition)
+        seeds = [each.seed for each in batch]
+        stops = [draw_stops(self._settings, condition, seed) for seed in seeds]
+        air: dict[str, Any] = {
+            "reach": self._warehouse.radio.range,
+            "loss": condition.loss,
+            "delay": condition.delay,
+            "is_silenced": task.policy == "silenced",
+        }
+        if condition.world == "fast" and decides_together(_called(task)):
+            policy = joint_policy(_called(task), world, condition.bits)
+            played = play_together(world.widened(len(batch)), policy, seeds, stops=stops, **air)
+        else:
+            make = self._maker(task, world)
+            alone = zip(seeds, stops, strict=True)
+            played = [play(world, make(seed), seed, bits=condition.bits, stops=own, **air) for seed, own in alone]
+        wall = (time.perf_counter() - began) / len(batch)
+        return [
+            Run(
+                **each.key._asdict(),
+                digest=each.digest,
+                forklifts=condition.forklifts,
+                commit=each.commit,
+                wall_s=round(wall, 3),
+                kpis=kpis,
+            )
+            for each, kpis in zip(batch, played, strict=True)
+        ]
 
     def close(self) -> None:
         """Let go of the world."""
@@ -99,10 +128,14 @@ class Player:
         return self._world
 
     def _maker(self, task: Task, world: FastWarehouse) -> Any:
-        name = f"bundle:{task.folder}" if task.policy in BUNDLED else task.policy
+        name = _called(task)
         if (name, task.folder) not in self._makers:
             self._makers[name, task.folder] = policy_maker(name, world)
         return self._makers[name, task.folder]
+
+
+def _called(task: Task) -> str:
+    return f"bundle:{task.folder}" if task.policy in BUNDLED else task.policy
 
 
 def open_condition(settings: StudySettings, condition: Condition, data: Path | None) -> FastWarehouse:
@@ -153,7 +186,7 @@ def _between(span: tuple[float, float], share: float) -> float:
 
 
 def play_all(settings: StudySettings, data: Path | None, tasks: Sequence[Task], jobs: int) -> Iterator[Run]:
-    """Play tasks, each given back when it is done; with several jobs in processes of their own, in any order.
+    """Play tasks in batches, each given back when its batch is done; with several jobs in processes of their own.
 
     Raises:
         ConfigError: a process died.
@@ -161,16 +194,16 @@ def play_all(settings: StudySettings, data: Path | None, tasks: Sequence[Task], 
     if jobs == 1:
         player = Player(settings, data)
         try:
-            for task in tasks:
-                yield player.play(task)
+            for batch in in_batches(tasks):
+                yield from player.play(batch)
         finally:
             player.close()
         return
     context = multiprocessing.get_context("spawn")  # a fork would share torch's and numba's threads
     with ProcessPoolExecutor(jobs, context, _begin_worker, (settings, data)) as pool:
         try:
-            for done in as_completed([pool.submit(_play_in_worker, task) for task in tasks]):
-                yield done.result()
+            for done in as_completed([pool.submit(_play_in_worker, batch) for batch in in_batches(tasks)]):
+                yield from done.result()
         except BrokenProcessPool:
             raise ConfigError(
                 "a process of the study died, perhaps for want of memory; what is done is kept: start the same command "
@@ -198,5 +231,5 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _play_in_worker(task: Task) -> Run:
-    return _players[0].play(task)
+def _play_in_worker(batch: list[Task]) -> list[Run]:
+    return _players[0].play(batch)
