@@ -9,6 +9,7 @@ import torch
 from policy_core.agents.critic import Critic, ValueScale
 from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.joint_critic import JointCritic
+from policy_core.ppo.retelling import Retelling
 
 
 class TrainingError(RuntimeError):
@@ -24,3 +25,4 @@ class Learner(NamedTuple):
     policy_optimiser: torch.optim.Optimizer
     critic_optimiser: torch.optim.Optimizer
     shuffle: torch.Generator
+    retelling: Retelling | None = None

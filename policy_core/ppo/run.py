@@ -23,6 +23,7 @@ from policy_core.ppo.check import check_rollout, check_world
 from policy_core.ppo.checkpoint import read_commit
 from policy_core.ppo.learner import Learner
 from policy_core.ppo.ranks import join_ranks
+from policy_core.ppo.retelling import Retelling
 from policy_core.ppo.rollout import Collector
 from policy_core.ppo.settings import TrainingSettings
 from policy_core.ppo.update import update
@@ -61,13 +62,16 @@ class Run:
             raise ConfigError(f"ppo.advice_start: '{settings.env}' has no adviser; leave it 0, or give it `advise`")
         first = sense(self.collector.observations, self.device)
         critic = make_critic(contract, sizes, first).to(self.device)
+        retelling = Retelling(self.policy).to(self.device) if settings.ppo.retelling else None
+        taught = [*self.policy.parameters(), *(retelling.parameters() if retelling else ())]
         self.learner = Learner(
             self.policy,
             critic,
             ValueScale().to(self.device),
-            torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True),
+            torch.optim.Adam(taught, eps=1e-5, fused=True),
             torch.optim.Adam(critic.parameters(), eps=1e-5, fused=True),
             torch.Generator(self.device).manual_seed(settings.seed + 2),
+            retelling,
         )
         self._watch(first)
         self.commit = read_commit()
@@ -134,6 +138,7 @@ class Run:
             "policy": parts.policy.state_dict(),
             "critic": parts.critic.state_dict(),
             "scale": parts.scale.state_dict(),
+            "retelling": parts.retelling.state_dict() if parts.retelling else {},
             "policy_optimiser": parts.policy_optimiser.state_dict(),
             "critic_optimiser": parts.critic_optimiser.state_dict(),
             "shuffle": parts.shuffle.get_state(),
@@ -157,6 +162,8 @@ class Run:
             raise ConfigError(f"{self.folder}: the contract has changed since the run was started; start a new one.")
         for name in ("policy", "critic", "scale", "policy_optimiser", "critic_optimiser"):
             getattr(self.learner, name).load_state_dict(content[name])
+        if self.learner.retelling:
+            self.learner.retelling.load_state_dict(content["retelling"])
         self.learner.shuffle.set_state(content["shuffle"])
         self.iteration = content["iteration"]
         self.cpu_seconds = content["cpu_seconds"]

@@ -7,18 +7,20 @@ robots decides rarely, and a sample without a choice has no policy gradient to g
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from policy_core.agents.actions import Answer, judge
 from policy_core.agents.fleet_policy import FleetPolicy, RoundTap
+from policy_core.agents.senses import Senses
 from policy_core.comm.stabiliser import GradientStabiliser
-from policy_core.contract import Contract
 from policy_core.ppo.batch import Batch, Split, deciding, minibatches
 from policy_core.ppo.learner import Learner, TrainingError
 from policy_core.ppo.losses import divergence, policy_loss, value_loss, weighted_mean
 from policy_core.ppo.ranks import Ranks
+from policy_core.ppo.retelling import Retelling
 from policy_core.ppo.settings import PpoSettings
 
 
@@ -91,15 +93,21 @@ def step_policy(
     come by message, so this loss teaches senders, too.
     """
     total = ranks.sum(batch.chooses.sum()).clamp(min=1)
-    log_probability, entropy, advised = replay(
-        learner.policy, batch, detach=detach, tap=None if tap is None else tap.tap
+    log_probability, entropy, advised, amiss = replay(
+        learner.policy, batch, learner.retelling, detach=detach, tap=None if tap is None else tap.tap
     )
     log_ratio = log_probability - batch.log_probability
     surrogate = policy_loss(log_ratio, batch.advantage, batch.chooses, settings.clip, total)
     mean_entropy = weighted_mean(entropy, batch.chooses, total)
     distance = -weighted_mean(advised, batch.chooses, total)  # nats from the adviser; 0 without one
-    loss = surrogate - entropy_weight * mean_entropy + advice_weight * distance
-    norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks)
+    drawn = distance
+    if batch.advice.shape[-1] and settings.advice_acts != 1.0:
+        acts = torch.where(batch.advice[..., 0] != 0, settings.advice_acts, 1.0)
+        drawn = -weighted_mean(advised, batch.chooses * acts, total)
+    retold = weighted_mean(amiss, batch.alive, ranks.sum(batch.alive.sum()).clamp(min=1))
+    loss = surrogate - entropy_weight * mean_entropy + advice_weight * drawn + settings.retelling * retold
+    heads = list(learner.retelling.parameters()) if learner.retelling else []
+    norm = _descend(loss, learner.policy_optimiser, learner.policy, settings.gradient_norm, ranks, heads)
     with torch.no_grad():
         clipped = ((log_ratio.exp() - 1).abs() > settings.clip).float()
         figures = {
@@ -108,7 +116,9 @@ def step_policy(
             "kl": divergence(log_ratio, batch.chooses, total),
             "clipped share": weighted_mean(clipped, batch.chooses, total),
             "gradient norm policy": norm / ranks.count,
-        } | ({"nats from advice": distance} if batch.advice.shape[-1] else {})
+        }
+        figures |= {"nats from advice": distance} if batch.advice.shape[-1] else {}
+        figures |= {"retelling error": retold} if learner.retelling else {}
     return {name: figure.detach() for name, figure in figures.items()}
 
 
@@ -127,36 +137,52 @@ def step_critic(
 
 
 def replay(
-    policy: FleetPolicy, batch: Batch, *, detach: bool = False, tap: RoundTap | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+    policy: FleetPolicy,
+    batch: Batch,
+    retelling: Retelling | None = None,
+    *,
+    detach: bool = False,
+    tap: RoundTap | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """How likely the policy finds what was done, anew and with gradient.
 
-    Gives the log-probability of what was done, the entropy of the decision, and the log-probability of what was advised
-    (0 without advice), all [S, L, N]. A policy with memory runs through each sequence from the memory that collection
-    had there (stored state, Kapturowski et al. 2019, R2D2), and forgets where an episode begins.
+    Gives the log-probability of what was done, the entropy of the decision, the log-probability of what was advised
+    (0 without advice), and the error of retelling (0 without), all [S, L, N]. A policy with memory runs through each
+    sequence from the memory that collection had there (stored state, Kapturowski et al. 2019, R2D2), and forgets where
+    an episode begins.
     """
     if not policy.architecture.memory:
         senses, links = batch.senses.map(_join), batch.links.map(_join)
         answer = policy(senses, links, detach_messages=detach, tap=tap)
-        judged = _judge_both(policy.contract, answer, _join(batch.actions), _join(batch.advice))
-        done, entropy, advised = (part.unflatten(0, batch.began.shape) for part in judged)
-        return done, entropy, advised
+        judged = _judge_all(policy, answer, senses, _join(batch.actions), _join(batch.advice), retelling)
+        done, entropy, advised, amiss = (part.unflatten(0, batch.began.shape) for part in judged)
+        return done, entropy, advised, amiss
     memory, told = batch.memory, []
     for tick in range(batch.began.shape[1]):
         at_tick = functools.partial(torch.select, dim=1, index=tick)
         senses, links = batch.senses.map(at_tick), batch.links.map(at_tick)
         memory = memory.masked_fill(batch.began[:, tick].view(-1, 1, 1), 0.0)
         answer = policy(senses, links, memory, detach_messages=detach, tap=tap)
-        told.append(_judge_both(policy.contract, answer, batch.actions[:, tick], batch.advice[:, tick]))
+        actions, advice = batch.actions[:, tick], batch.advice[:, tick]
+        told.append(_judge_all(policy, answer, senses, actions, advice, retelling))
         memory = answer.hidden
-    done, entropy, advised = (torch.stack(parts, dim=1) for parts in zip(*told, strict=True))
-    return done, entropy, advised
+    done, entropy, advised, amiss = (torch.stack(parts, dim=1) for parts in zip(*told, strict=True))
+    return done, entropy, advised, amiss
 
 
-def _judge_both(contract: Contract, answer: Answer, actions: Tensor, advice: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`judge` of what was done, and the log-probability of what was advised."""
-    done, entropy = judge(contract, answer, actions)
-    return done, entropy, judge(contract, answer, advice)[0] if advice.shape[-1] else torch.zeros_like(done)
+def _judge_all(
+    policy: FleetPolicy,
+    answer: Answer,
+    senses: Senses,
+    actions: Tensor,
+    advice: Tensor,
+    retelling: Retelling | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`judge` of what was done, the log-probability of what was advised, and the error of retelling."""
+    done, entropy = judge(policy.contract, answer, actions)
+    advised = judge(policy.contract, answer, advice)[0] if advice.shape[-1] else torch.zeros_like(done)
+    amiss = retelling(policy, answer.hidden, senses) if retelling else torch.zeros_like(done)
+    return done, entropy, advised, amiss
 
 
 def _join(part: Tensor) -> Tensor:
@@ -179,9 +205,14 @@ def _stabiliser(learner: Learner, settings: PpoSettings) -> GradientStabiliser:
 
 
 def _descend(
-    loss: Tensor, optimiser: torch.optim.Optimizer, module: nn.Module, gradient_norm: float, ranks: Ranks
+    loss: Tensor,
+    optimiser: torch.optim.Optimizer,
+    module: nn.Module,
+    gradient_norm: float,
+    ranks: Ranks,
+    others: Sequence[nn.Parameter] = (),
 ) -> Tensor:
-    """One clipped step down the loss; gives the gradient's norm before clipping."""
+    """One step down the loss, the module's gradient clipped, that of the others not; gives the norm before clipping."""
     seen = ranks.sum(loss.detach())
     if not torch.isfinite(seen):
         raise TrainingError(
@@ -191,7 +222,7 @@ def _descend(
     parameters = list(module.parameters())
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    ranks.sum_gradients(parameters)
+    ranks.sum_gradients([*parameters, *others])
     norm = nn.utils.clip_grad_norm_(parameters, gradient_norm)
     optimiser.step()
     return norm

@@ -8,6 +8,7 @@ idle trucks get jobs by the assignment of least cost (Kuhn 1955, The Hungarian m
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from sim.warehouse.state import (
     State,
 )
 
+WANTED_EACH = 2.0  # open lines, hastiest first, that a robot may serve from stock, per robot
 RELEASED_EACH = 2.5  # lines released and not yet shipped, per robot
 MISSING_WORTH = 2.0  # lines to ship that one line without stock puts an order back
 PICK_WORTH = 15.0  # m of detour that any pick is worth
@@ -51,6 +53,7 @@ class Ledger(NamedTuple):
     lack: np.ndarray  # [SKUS] open lines beyond the free stock
     shortage: np.ndarray  # [SKUS] pallets to be reordered
     released: int  # lines released and not yet shipped
+    wanted: list[tuple[int, float]]  # family and worth (m) of open lines that stock could serve, hastiest first
 
 
 class Planner:
@@ -105,17 +108,30 @@ class Planner:
         slots = {int(serial): slot for slot, serial in enumerate(state.pallet_serial[e])}
         offers = [(robot, choice) for robot in free for choice in np.flatnonzero(verbs[robot] == CLAIM)]
         jobs = {serial: place for place, serial in enumerate(sorted({int(board.subject[e, r, c]) for r, c in offers}))}
-        cost = np.full((len(free), len(jobs) + len(free)), NEVER)
-        cost[:, len(jobs) :] = IDLE_COST
+        wanted = ledger.wanted[: math.ceil(WANTED_EACH * count)]
+        cost = np.full((len(free), len(jobs) + len(wanted) + len(free)), NEVER)
+        cost[:, len(jobs) + len(wanted) :] = IDLE_COST
         choice_of: dict[tuple[int, int], int] = {}
         for robot, choice in offers:
-            serial = int(board.subject[e, robot, choice])
-            facts, cell = board.candidates[e, robot, choice], (free.index(robot), jobs[serial])
-            worth = _worth(state, ledger, e, slots[serial]) + AGE_WORTH * facts[self._job["open_for"]][0]
-            cost[cell] = facts[self._job["pick_distance"]][0] - worth
-            choice_of[cell] = int(choice)
-        for row, column in zip(*linear_sum_assignment(cost), strict=True):
-            chosen[free[row]] = choice_of.get((row, column), 0)
+            slot = slots[int(board.subject[e, robot, choice])]
+            facts, row = board.candidates[e, robot, choice], free.index(robot)
+            distance = facts[self._job["pick_distance"]][0]
+            if state.job_type[e, slot] == NO_JOB:  # stock that serves any line of its family
+                family = state.pallet_sku[e, slot]
+                ends = {len(jobs) + n: worth for n, (its, worth) in enumerate(wanted) if its == family}
+            else:
+                worth = _worth(state, ledger, e, slot) + AGE_WORTH * facts[self._job["open_for"]][0]
+                ends = {jobs[int(board.subject[e, robot, choice])]: worth}
+            for column, worth in ends.items():
+                cost[row, column] = distance - worth
+                choice_of[row, column] = int(choice)
+        taken = set()  # two lines of one family may send two trucks to one pallet: the one that gains less waits a tick
+        for row, column in sorted(zip(*linear_sum_assignment(cost), strict=True), key=lambda cell: cost[cell]):
+            pointed = choice_of.get((int(row), int(column)), 0)
+            serial = int(board.subject[e, free[row], pointed])
+            if pointed and serial not in taken:
+                taken.add(serial)
+                chosen[free[row]] = pointed
         return chosen
 
     def _inspect(self, board: Board, ledger: Ledger, e: int, station: int) -> int:
@@ -151,13 +167,18 @@ def _read_ledger(s: State, e: int) -> Ledger:
     is_held = (s.pallet_state[e] != ABSENT) & (s.pallet_state[e] != REJECTED) & unpromised
     on_order = s.reorder_sku[e][s.reorder_sku[e] >= 0]
     held = np.bincount(s.pallet_sku[e][is_held], minlength=SKUS) + np.bincount(on_order, minlength=SKUS)
+    left, missing = (is_open | (status == RELEASED)).sum(1), (is_open & (free[sku] < 1)).sum(1)
+    slack = s.order_due[e] - s.time[e]
+    orders, lines = np.nonzero(is_open & (free[sku] >= 1))
+    hastiest = np.lexsort((slack[orders], MISSING_WORTH * missing[orders] + left[orders]))
     return Ledger(
-        (is_open | (status == RELEASED)).sum(1),
-        s.order_due[e] - s.time[e],
-        (is_open & (free[sku] < 1)).sum(1),
+        left,
+        slack,
+        missing,
         np.maximum(waiting - free, 0),
         waiting + 0.5 * s.recent[e] + 0.5 - held,
         int((status == RELEASED).sum()),
+        [(int(sku[orders[n], lines[n]]), PICK_WORTH + FINISH_WORTH / left[orders[n]]) for n in hastiest],
     )
 
 

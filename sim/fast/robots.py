@@ -96,10 +96,11 @@ class Notes(NamedTuple):
     goals: np.ndarray  # [R]
     settled: np.ndarray  # [R] bool: stands so still that a step at command zero changes nothing
     moved: np.ndarray  # [R] bool: in the last motion step
-    jobs: np.ndarray  # [L, 5]
+    jobs: np.ndarray  # [L, 6]
     opened: np.ndarray  # [L] s
+    away: np.ndarray  # [L] m
     sectors: np.ndarray  # [SECTORS] m
-    stock: np.ndarray  # [4, SKUS] stock, on order, demand, slack (s)
+    stock: np.ndarray  # [5, SKUS] stock, on order, demand, slack (s), finishing
     totals: np.ndarray  # [4]
     lines: np.ndarray  # [LINE_FACTS, 3]
     line_facts: np.ndarray  # [LINE_FACTS, 3]
@@ -121,10 +122,11 @@ def make_notes(agents: int, robots: int, slots: int) -> Notes:
         np.zeros(robots, np.int32),
         np.zeros(robots, np.bool_),
         np.zeros(robots, np.bool_),
-        np.zeros((slots, 5), np.int32),
+        np.zeros((slots, 6), np.int32),
+        np.zeros(slots),
         np.zeros(slots),
         np.zeros(SECTORS),
-        np.zeros((4, SKUS)),
+        np.zeros((5, SKUS)),
         np.zeros(4),
         np.zeros((LINE_FACTS, 3), np.int32),
         np.zeros((LINE_FACTS, 3)),

@@ -27,7 +27,7 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
     s, robots, forklifts, inventories, qualities, tables, numbers = parts
     rules, motion, battery = rules_of(numbers.rules[e]), motion_of(numbers.motion[e]), battery_of(numbers.battery[e])
     jobs, opened, sectors = notes.jobs, notes.opened, notes.sectors
-    count = open_jobs(s, e, tables, jobs, opened)
+    count = open_jobs(s, e, tables, rules, jobs, opened)
     for robot in range(robots.pose.shape[1]):
         if not robots.alive[e, robot]:
             _clear(forklifts, e, robot)
@@ -54,6 +54,7 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
             robot,
             jobs[:count],
             opened[:count],
+            notes.away[:count],
             robots.energy[e, robot] / battery.capacity,
             robots.charging[e, robot],
             tables,
@@ -61,8 +62,9 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
             battery,
         )
     stock, on_order, demand, slack = notes.stock[0], notes.stock[1], notes.stock[2], notes.stock[3]
+    finishing = notes.stock[4]
     totals, lines, line_facts = notes.totals, notes.lines, notes.line_facts
-    told = demand_facts(s, e, demand, slack, totals, lines, line_facts)
+    told = demand_facts(s, e, rules, demand, slack, finishing, totals, lines, line_facts)
     for zone in range(inventories.vector.shape[1]):
         zone_facts(s, e, zone, tables, stock, on_order, totals, lines[:told], line_facts[:told])
         observe_inventory(
@@ -75,6 +77,7 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
             on_order,
             demand,
             slack,
+            finishing,
             s.recent[e],
             totals,
             pipeline(s, e, zone, -1) < rules.max_pipeline,

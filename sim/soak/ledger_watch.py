@@ -52,7 +52,7 @@ def ledger_faults(state: State, world: int, tables: Tables) -> Iterator[str]:
         )
     there = s.pallet_state != ABSENT
     stands = there & (s.pallet_place >= 0)
-    at_truck = (tables.place_type[s.pallet_place[stands]] == OUTBOUND).sum()
+    at_truck = ((tables.place_type[s.pallet_place[stands]] == OUTBOUND) & (s.job_type[stands] == NO_JOB)).sum()
     rejects = (there & (s.pallet_state == REJECTED)).sum()
     gone = s.kpi[LINES_SHIPPED] - at_truck + s.supplier_rejected.sum() - rejects
     if s.next_pallet - there.sum() != gone:

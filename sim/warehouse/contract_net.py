@@ -6,11 +6,14 @@ of Dias et al. 2006, Market-based multirobot coordination, Proc. IEEE 94). Inven
 short or late, and settle between them who releases and reorders what. Everything goes through the M numbers of a
 message, so range, loss and bits hurt it as they hurt a learned protocol.
 
-Message layouts (M >= 16). Forklift: 5 bids of (pallet serial, cost), [10] robot waits in a stand-off, [11] is loaded.
-Inventory: [0:12] need per family, [12] order line it would release, [13] family it would reorder (-1: none).
+Message layouts (M >= 16). Forklift: 5 bids of (lot, cost), [10] robot waits in a stand-off, [11] is loaded; a lot is
+one pallet, or any free stock of a family. Inventory: [0:12] per family open lines, and after the point how much they
+hurry; [12] order line it would release, [13] family it would reorder (-1: none).
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 
@@ -19,8 +22,11 @@ from policy_core.serving.policy import Heard, Observation
 from sim.warehouse.greedy import QuietPolicy, charge_choice, quality_choice, reorder_choice
 
 BIDS = 5
-NEED_WORTH = 4.0  # metres of detour that one unit of need is worth; this and the next two tuned on seeds 100 to 105
+HASTE_WORTH = 20.0  # metres of detour that the greatest haste is worth; these five tuned on seeds 100 to 105
 PICK_WORTH = 15.0  # metres of detour that a pick is worth
+LACK_WORTH = 4.0  # metres of detour that a pallet not yet in stock is worth, if an order waits for its family
+AGE_WORTH = 0.05  # metres of detour per second that a job has been open
+LATE_SHARE = 0.25  # of haste that comes of the due time; the rest of how near an order is to its end
 RELEASED_EACH = 1.5  # lines released and not yet shipped, per forklift; more scatter the fleet over many orders
 PICK, REJECT = 2, 3  # columns of the candidate field `job`
 FAMILIES = 12
@@ -34,14 +40,12 @@ class ContractNetForklift(QuietPolicy):
         """Keep the message size."""
         super().__init__(contract, kind, number)
         self._need = np.zeros(FAMILIES)
-        self._bids: list[tuple[float, int, int]] = []  # cost, bidder, pallet serial
-        self._serials: np.ndarray
+        self._bids: list[tuple[float, int, int]] = []  # cost, bidder, lot
         self._gives_way = False
 
     def begin(self, observation: Observation) -> np.ndarray:
-        """First bids, before anybody told what is needed."""
+        """First bids, by what was needed when last anybody told."""
         super().begin(observation)
-        self._need = np.zeros(FAMILIES)
         self._bids = []
         return self._message()
 
@@ -50,11 +54,11 @@ class ContractNetForklift(QuietPolicy):
         is_last = super().hear(heard) is None
         self._bids = []
         self._gives_way = False
+        told = [heard.messages[row, :FAMILIES] for row in _present(heard, "inventory")]
+        self._need = np.max(told, axis=0) if told else self._need
         for row in np.flatnonzero(heard.present):
             values = heard.messages[row]
-            if heard.kind[row] == "inventory":
-                self._need = np.maximum(self._need, values[:FAMILIES])
-            elif heard.kind[row] == "forklift":
+            if heard.kind[row] == "forklift":
                 self._bids += [
                     (float(values[2 * bid + 1]), int(row), int(values[2 * bid]))
                     for bid in range(BIDS)
@@ -78,40 +82,51 @@ class ContractNetForklift(QuietPolicy):
         if rest:
             return rest
         jobs, cost = self._costs()
-        mine = {self._serial(c): c for c in jobs}
-        bids = sorted(self._bids + [(cost[c], -1, self._serial(c)) for c in jobs])
-        awarded: set[int] = set()
+        mine = {self._lot(c): c for c in jobs}
+        awarded: Counter[int] = Counter()
         placed: set[int] = set()
-        for _, bidder, serial in bids:
-            if serial in awarded or bidder in placed:
+        for _, bidder, lot in sorted(self._bids + [(cost[c], -1, self._lot(c)) for c in jobs]):
+            pallets = int(self._need[lot - 1]) if lot <= FAMILIES else 1
+            if awarded[lot] >= pallets or bidder in placed:
                 continue
             if bidder == -1:
-                return int(mine[serial])
-            awarded.add(serial)
+                return int(mine[lot])
+            awarded[lot] += 1
             placed.add(bidder)
         return 0
 
-    def _serial(self, choice: int) -> int:
-        """A name for a job that all robots compute alike: its pallet's place, in decimetres of map."""
+    def _lot(self, choice: int) -> int:
+        """What is bid for, by a name that all robots compute alike: a family's stock, or a pallet by its place."""
+        if self._is_stock()[choice]:
+            return 1 + int(self.candidate("sku")[choice].argmax())
         x, y, yaw = self.observation.position
         dx, dy = self.candidate("pallet")[choice]
         px = x + np.cos(yaw) * dx - np.sin(yaw) * dy
         py = y + np.sin(yaw) * dx + np.cos(yaw) * dy
-        return 1 + int(round((px + 200.0) * 2)) * 2048 + int(round((py + 200.0) * 2))
+        return 1 + FAMILIES + int(round((px + 200.0) * 2)) * 2048 + int(round((py + 200.0) * 2))
+
+    def _is_stock(self) -> np.ndarray:
+        """Candidates that nobody released [C]: picks of free stock."""
+        return (self.candidate("job")[:, PICK] > 0.5) & (self.candidate("promised") < 0.5)
 
     def _costs(self) -> tuple[np.ndarray, np.ndarray]:
-        jobs = self.legal(1) if not charge_choice(self) else np.zeros(0, np.int64)  # who will charge bids for nothing
-        family = self.candidate("sku").argmax(1)
-        kind = self.candidate("job").argmax(1)
-        weight = np.where(kind == PICK, 1.0, np.where(kind == REJECT, 0.0, 0.5))
-        cost = self.candidate("pick_distance") - NEED_WORTH * weight * self._need[family]
-        return jobs, cost - PICK_WORTH * (kind == PICK) - 0.05 * self.candidate("open_for")
+        family, kind = self.candidate("sku").argmax(1), self.candidate("job").argmax(1)
+        lines, haste = np.divmod(self._need[family], 1.0)
+        is_stock = self._is_stock()
+        worth = np.where(kind == REJECT, 0.0, LACK_WORTH * np.minimum(lines, 2.0))
+        worth = np.where(kind == PICK, PICK_WORTH + HASTE_WORTH * haste, worth)
+        worth += np.where(is_stock, 0.0, AGE_WORTH * self.candidate("open_for"))
+        jobs = self.legal(1)
+        jobs = jobs[~is_stock[jobs] | (lines[jobs] >= 1)]
+        if charge_choice(self):  # who will charge bids for nothing
+            jobs = jobs[:0]
+        return jobs, self.candidate("pick_distance") - worth
 
     def _message(self) -> np.ndarray:
         message = self._silence.copy()
         jobs, cost = self._costs()
         for bid, choice in enumerate(jobs[np.argsort(cost[jobs])][:BIDS]):
-            message[2 * bid], message[2 * bid + 1] = self._serial(choice), cost[choice]
+            message[2 * bid], message[2 * bid + 1] = self._lot(choice), cost[choice]
         message[10] = float(len(self.legal(2)) > 0)
         message[11] = self.sensed("is_loaded")[0]
         return message
@@ -165,9 +180,9 @@ class ContractNetInventory(QuietPolicy):
 
     def _message(self) -> np.ndarray:
         message = self._silence.copy()
-        demand, slack = self.sensed("demand"), self.sensed("slack")
-        message[:FAMILIES] = np.where(demand > 0, np.clip(1.5 - slack / 200.0, 0.2, 1.5), 0.0)
-        message[:FAMILIES] += 0.3 * np.clip(1.0 + demand - self.sensed("stock"), 0, 1)
+        demand, late = self.sensed("demand"), 1.0 - self.sensed("slack") / 300.0
+        haste = np.clip((1.0 - LATE_SHARE) * self.sensed("finishing") + LATE_SHARE * late, 0.0, 0.99)
+        message[:FAMILIES] = np.where(demand > 0, demand + haste, 0.0)
         line = self._line()
         message[RELEASES] = int(self.candidate("slack")[line] * 10) if line else -1
         reorder = self._reorder()
@@ -178,19 +193,23 @@ class ContractNetInventory(QuietPolicy):
 class ContractNetQuality(QuietPolicy):
     """Serves the family the inventory agents need most."""
 
-    def begin(self, observation: Observation) -> np.ndarray:
+    def __init__(self, contract: Contract, kind: Kind, number: int) -> None:
         """Nothing is known of needs yet."""
+        super().__init__(contract, kind, number)
         self._need = np.zeros(FAMILIES)
-        return super().begin(observation)
 
     def hear(self, heard: Heard) -> np.ndarray | None:
         """Keep the needs."""
-        for row in np.flatnonzero(heard.present):
-            if heard.kind[row] == "inventory":
-                self._need = np.maximum(self._need, heard.messages[row, :FAMILIES])
+        told = [heard.messages[row, :FAMILIES] for row in _present(heard, "inventory")]
+        self._need = np.max(told, axis=0) if told else self._need
         return super().hear(heard)
 
     def choose(self) -> int:
         """Judge what is clear, else inspect what is needed most, then what waited longest."""
         need = self._need[self.candidate("sku").argmax(1)]
         return quality_choice(self, 100.0 * need + self.candidate("waited"))
+
+
+def _present(heard: Heard, kind: str) -> list[int]:
+    """Rows of those of a kind that were heard."""
+    return [int(row) for row in np.flatnonzero(heard.present) if heard.kind[row] == kind]

@@ -41,7 +41,7 @@ def apply_decisions(
         if verb[agent] == CLAIM:
             if _is_nearest(verb, subject, pick_distance, agent):
                 slot = find_pallet(s, e, subject[agent])
-                if slot < 0 or not grant(s, e, slot, member[agent], tables):
+                if slot < 0 or not grant(s, e, slot, member[agent], tables, rules):
                     s.kpi[e, CLAIM_CONFLICTS] += 1
             else:
                 s.kpi[e, CLAIM_CONFLICTS] += 1

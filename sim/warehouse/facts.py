@@ -19,38 +19,43 @@ from sim.warehouse.state import (
     OPEN_JOB,
     OPEN_LINE,
     OUTBOUND,
+    PICK,
     RELEASED,
     SLOT,
     State,
 )
-from sim.warehouse.stock import best_pallet, is_free_stock
+from sim.warehouse.stock import best_pallet, is_free_stock, is_offered, lines_left
 
 LINE_FACTS = 16  # most urgent order lines told to an inventory agent
 
 
 @kernel
-def open_jobs(s: State, e: int, tables: Tables, jobs: np.ndarray, opened: np.ndarray) -> int:
-    """All jobs that could be granted now, oldest pallet slot first.
+def open_jobs(s: State, e: int, tables: Tables, rules: Rules, jobs: np.ndarray, opened: np.ndarray) -> int:
+    """All jobs that could be granted now, oldest pallet slot first; also free stock, where that is offered.
 
     Args:
-        jobs, opened: outputs [L, 5] (pallet serial, type, family, origin, target) and [L] (s); see `observe_forklift`.
+        jobs, opened: outputs [L, 6] and [L] (s); see `observe_forklift`.
 
     Returns:
         How many rows were written.
     """
     count = 0
     for slot in range(s.job_type.shape[1]):
-        if s.job_type[e, slot] == NO_JOB or s.job_phase[e, slot] != OPEN_JOB or s.pallet_state[e, slot] == ABSENT:
+        if s.pallet_state[e, slot] == ABSENT:
+            continue
+        has_job = s.job_type[e, slot] != NO_JOB
+        if s.job_phase[e, slot] != OPEN_JOB if has_job else not is_offered(s, e, slot, tables, rules):
             continue
         target = suggest_target(s, e, slot, tables)
         if target < 0:
             continue
         jobs[count, 0] = s.pallet_serial[e, slot]
-        jobs[count, 1] = s.job_type[e, slot]
+        jobs[count, 1] = s.job_type[e, slot] if has_job else PICK
         jobs[count, 2] = s.pallet_sku[e, slot]
         jobs[count, 3] = s.pallet_place[e, slot]
         jobs[count, 4] = target
-        opened[count] = s.job_opened[e, slot]
+        jobs[count, 5] = 1 if s.pallet_line[e, slot] >= 0 else 0
+        opened[count] = s.job_opened[e, slot] if has_job else s.pallet_since[e, slot]
         count += 1
     return count
 
@@ -61,10 +66,12 @@ def stock_facts(
     e: int,
     zone: int,
     tables: Tables,
+    rules: Rules,
     stock: np.ndarray,
     on_order: np.ndarray,
     demand: np.ndarray,
     slack: np.ndarray,
+    finishing: np.ndarray,
     totals: np.ndarray,
     lines: np.ndarray,
     line_facts: np.ndarray,
@@ -74,7 +81,7 @@ def stock_facts(
     Returns:
         How many order lines were written, most urgent first.
     """
-    told = demand_facts(s, e, demand, slack, totals, lines, line_facts)
+    told = demand_facts(s, e, rules, demand, slack, finishing, totals, lines, line_facts)
     zone_facts(s, e, zone, tables, stock, on_order, totals, lines[:told], line_facts[:told])
     return told
 
@@ -83,8 +90,10 @@ def stock_facts(
 def demand_facts(
     s: State,
     e: int,
+    rules: Rules,
     demand: np.ndarray,
     slack: np.ndarray,
+    finishing: np.ndarray,
     totals: np.ndarray,
     lines: np.ndarray,
     line_facts: np.ndarray,
@@ -92,6 +101,7 @@ def demand_facts(
     """What all inventory agents may know of orders: `stock_facts` but for stock, on_order, totals[0] and metres."""
     demand[:] = 0.0
     slack[:] = NO_SLACK
+    finishing[:] = 0.0
     released = 0
     for line in range(s.line_state.shape[1]):
         if s.line_state[e, line] == RELEASED:
@@ -101,21 +111,20 @@ def demand_facts(
         family = s.line_sku[e, line]
         demand[family] += 1
         slack[family] = min(slack[family], s.order_due[e, line // LINES] - s.time[e])
+        finishing[family] = max(finishing[family], 1.0 / lines_left(s, e, line // LINES))
     totals[1] = 0.0
     for family in range(len(demand)):
         totals[1] += demand[family]
     totals[2] = released
     totals[3] = until_cutoff(s, e)
+    if rules.offers_stock:
+        return 0  # nothing to release: robots take what they think is wanted
     count = _by_due_time(s, e, lines, line_facts)
     for row in range(count):
         best, due = lines[row, 0], line_facts[row, 0]
         order = best // LINES
-        left = 0
-        for line in range(order * LINES, (order + 1) * LINES):
-            if s.line_state[e, line] == OPEN_LINE or s.line_state[e, line] == RELEASED:
-                left += 1
         lines[row, 1] = s.line_sku[e, best]
-        lines[row, 2] = left
+        lines[row, 2] = lines_left(s, e, order)
         line_facts[row, 0] = due - s.time[e]
         line_facts[row, 1] = s.time[e] - s.order_arrival[e, order]
     return count

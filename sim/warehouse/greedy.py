@@ -69,7 +69,7 @@ class GreedyForklift(QuietPolicy):
     """Takes the nearest open job, or charges; leaves stand-offs to the classical rule."""
 
     def choose(self) -> int:
-        """Charge if the battery is low, else the nearest job, else carry on."""
+        """Charge if the battery is low, else the nearest job, be it stock that nobody wants; else carry on."""
         rest = charge_choice(self)
         if rest:
             return rest

@@ -26,6 +26,7 @@ KPIS: tuple[str, ...] = (
     "energy_wh",  # taken up by driving, lifting and idling
     "charging_s",  # robot-seconds on a charger with a battery that is not full
     "flat_s",  # robot-seconds with an empty battery
+    "pallets_in_vain",  # stock brought to an outbound dock when no order wanted it
 )
 KPI = {name: index for index, name in enumerate(KPIS)}
 
@@ -51,6 +52,7 @@ KPI = {name: index for index, name in enumerate(KPIS)}
     ENERGY_WH,
     CHARGING_S,
     FLAT_S,
+    PALLETS_IN_VAIN,
 ) = range(len(KPIS))
 
 

@@ -44,14 +44,27 @@ from sim.warehouse.skill import (
     is_turned,
     wrap,
 )
-from sim.warehouse.traffic import Fleet, back_off, give_way, in_turn, in_way, note_blocker, resolve
+from sim.warehouse.traffic import (
+    ARRIVED,
+    SHARP_TURN,
+    Fleet,
+    back_off,
+    give_way,
+    in_turn,
+    in_way,
+    note_blocker,
+    past_docked,
+    resolve,
+)
 from sim.warehouse.turning import turn_to
 
-ARRIVED = 0.25  # m from a route node that counts as passed
 ALIGNED = 0.02  # rad
 CENTRED = 0.015  # m
 LEAVE_LOOKAHEAD = 0.4  # m of free way wanted behind while backing out; before that, the whole way out
+LEAVE_SHORT = 0.1  # m of free way wanted beyond the approach point while backing out
 HARDLY_MOVED = 0.1  # m
+STRAIGHT = 0.05  # rad off its heading within which a robot may squeeze past one that stands in its place
+SQUEEZE_SPEED = 0.35  # m/s
 SHARP = 0.6  # rad; a node where the route turns by more is taken slowly
 STOP_SHORT = 0.3  # m of free way wanted beyond a node the robot stops at
 
@@ -133,7 +146,7 @@ def _drive(
         return 0.0, 0.0
     wanted = math.atan2(tables.node_y[node] - pose[1], tables.node_x[node] - pose[0])
     error = wrap(wanted - pose[2])
-    if abs(error) > 0.35:
+    if abs(error) > SHARP_TURN:
         error = turn_to(pose, wanted, tables)
         blocker = in_turn(pose, error, fleet)
         note_blocker(skill, blocker, numbers)
@@ -143,7 +156,12 @@ def _drive(
         return 0.0, _turn(error, numbers)
     will_stop = is_last or (skill[LET_PASS] >= 0 and int(skill[DETOUR]) == node)
     lookahead = min(numbers.lookahead, gap + STOP_SHORT) if will_stop else numbers.lookahead
-    blocker, free = in_way(pose, wanted, fleet, lookahead)
+    blocker, free, is_close = past_docked(pose, wanted, fleet, lookahead, tables)
+    if is_close and abs(error) > STRAIGHT:
+        blocker = in_turn(pose, error, fleet)
+        if blocker < 0:
+            note_blocker(skill, blocker, numbers)
+            return 0.0, _turn(error, numbers)
     note_blocker(skill, blocker, numbers)
     if blocker >= 0:
         resolve(skill, pose, now, fleet, tables, numbers)
@@ -151,7 +169,11 @@ def _drive(
     brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(gap - 0.05, 0.0)) + 0.05
     if brake < numbers.cruise_speed and not will_stop and not _turns_at(skill, node, wanted, goal, tables):
         brake = math.sqrt(2.0 * 0.7 * numbers.acceleration * max(gap + 1.0 - 0.05, 0.0)) + 0.05
-    speed = min(numbers.cruise_speed, brake, math.sqrt(numbers.acceleration * max(free - 0.2, 0.0)) + 0.05)
+    speed = min(
+        SQUEEZE_SPEED if is_close else numbers.cruise_speed,
+        brake,
+        math.sqrt(numbers.acceleration * max(free - 0.2, 0.0)) + 0.05,
+    )
     return speed * math.cos(error), _turn(error, numbers)
 
 
@@ -212,7 +234,7 @@ def _enter(
 def _leave(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
-    """Back out straight to the approach point."""
+    """Back out straight to the approach point; back in again if another bars the way for long."""
     place = docking_place(skill)
     yaw = tables.place_yaw[place]
     dx, dy = tables.place_x[place] - pose[0], tables.place_y[place] - pose[1]
@@ -232,10 +254,21 @@ def _leave(
     if left > tables.approach - numbers.dock_reach - HARDLY_MOVED:
         lookahead = left - HARDLY_MOVED
     blocker, _ = in_way(pose, yaw + math.pi, fleet, lookahead)
+    if blocker > fleet.me:  # of two that come out tail to tail the earlier one in the fleet only needs its own way
+        blocker, _ = in_way(pose, yaw + math.pi, fleet, min(lookahead, left + LEAVE_SHORT))
     note_blocker(skill, blocker, numbers)
     if blocker >= 0:
+        out = tables.approach - numbers.dock_reach - left
+        if out > CENTRED and skill[BLOCKED] > numbers.resolve_after + 2.0 * fleet.me:
+            return min(numbers.dock_speed, 0.05 + 0.8 * out), _along(yaw, pose)  # back in: it bars who bars it
         return 0.0, 0.0
-    return -min(numbers.dock_speed, 0.05 + 0.8 * left), max(-0.4, min(0.4, 2.0 * wrap(yaw - pose[2])))
+    return -min(numbers.dock_speed, 0.05 + 0.8 * left), _along(yaw, pose)
+
+
+@kernel
+def _along(yaw: float, pose: np.ndarray) -> float:
+    """The yaw rate (rad/s) that keeps a robot straight in its place."""
+    return max(-0.4, min(0.4, 2.0 * wrap(yaw - pose[2])))
 
 
 @kernel

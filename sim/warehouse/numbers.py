@@ -29,7 +29,7 @@ def make_numbers(worlds: int, rules: Rules, motion: MotionNumbers, battery: Batt
 @kernel
 def rules_of(row: np.ndarray) -> Rules:
     """A row as `Rules`."""
-    return Rules(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8])
+    return Rules(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8], row[9] > 0.0)
 
 
 @kernel

@@ -39,9 +39,9 @@ from sim.warehouse.skill import (
     goal_distance,
     is_blocked,
 )
-from sim.warehouse.state import UNDECIDED
+from sim.warehouse.state import PICK, UNDECIDED
 
-JOB_CHOICES = 12  # open jobs a forklift can point at: the nearest
+JOB_CHOICES = 18  # open jobs a forklift can point at: the nearest, of picks one a family
 LINE_CHOICES = 8  # order lines an inventory agent can point at: the most urgent releasable
 QUEUE = 3  # places of one inspection station
 NEIGHBOURS = 3
@@ -68,6 +68,7 @@ def observe_forklift(
     me: int,
     jobs: np.ndarray,
     opened: np.ndarray,
+    away: np.ndarray,
     share: float,
     is_charging: bool,
     tables: Tables,
@@ -84,8 +85,9 @@ def observe_forklift(
         load_sku: family of the carried pallet, -1 if none.
         sectors: nearest laser return in 8 sectors of 45 degrees [8] (m), centred on x forward, left-positive.
         others: poses of all robots [R, 4]; row `me` is the robot itself.
-        jobs: open jobs [J, 5]: pallet serial, type, SKU family, origin place, target place.
+        jobs: open jobs [J, 6]: pallet serial, type, SKU family, origin place, target place, promised to an order line.
         opened: when each job was opened [J] (s).
+        away: scratch [J]; metres to each job.
         share: of the battery's capacity that is left.
         is_charging: the battery is being filled.
     """
@@ -121,7 +123,7 @@ def observe_forklift(
     mask[0] = True
     candidates[0, 0] = 1.0
     if can_take_job(skill) and skill[RESTING] == 0.0:
-        _write_jobs(candidates, mask, verb, subject, now, pose, skill, others, me, jobs, opened, tables)
+        _write_jobs(candidates, mask, verb, subject, now, pose, skill, others, me, jobs, opened, away, tables)
     for choice, action in ((1 + JOB_CHOICES, YIELD), (2 + JOB_CHOICES, REROUTE)):
         candidates[choice, action] = 1.0
         verb[choice] = action
@@ -169,20 +171,26 @@ def _write_jobs(
     me: int,
     jobs: np.ndarray,
     opened: np.ndarray,
+    away: np.ndarray,
     tables: Tables,
 ) -> None:
-    """The nearest open jobs, nearest first."""
+    """The nearest open jobs, nearest first; of those to pick a family only the nearest."""
     c, s = math.cos(pose[2]), math.sin(pose[2])
     node = int(skill[NODE])
     to_node = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
-    last, within = -1, -1.0  # the job written before, and its distance (m)
-    for choice in range(1, 1 + min(JOB_CHOICES, len(jobs))):
+    for job in range(len(jobs)):
+        away[job] = to_node + tables.distance[node, tables.place_node[jobs[job, 3]]]
+    for choice in range(1, 1 + JOB_CHOICES):
         job, reach = -1, np.inf
         for other in range(len(jobs)):
-            away = to_node + tables.distance[node, tables.place_node[jobs[other, 3]]]
-            if away < reach and (away > within or (away == within and other > last)):
-                job, reach = other, away
-        last, within = job, reach
+            if away[other] < reach:
+                job, reach = other, away[other]
+        if job < 0:
+            return
+        away[job] = np.inf
+        for other in range(len(jobs)):
+            if jobs[job, 1] == PICK and jobs[other, 1] == PICK and jobs[other, 2] == jobs[job, 2]:
+                away[other] = np.inf
         origin, target = jobs[job, 3], jobs[job, 4]
         x, y = tables.place_x[origin], tables.place_y[origin]
         rival = 40.0
@@ -200,6 +208,7 @@ def _write_jobs(
         row[24] = rival
         dx, dy = x - pose[0], y - pose[1]
         row[25], row[26] = c * dx + s * dy, -s * dx + c * dy
+        row[27] = jobs[job, 5]
         mask[choice] = True
         verb[choice] = CLAIM
         subject[choice] = jobs[job, 0]
@@ -216,6 +225,7 @@ def observe_inventory(
     pipeline: np.ndarray,
     demand: np.ndarray,
     slack: np.ndarray,
+    finishing: np.ndarray,
     recent: np.ndarray,
     totals: np.ndarray,
     can_reorder: bool,
@@ -226,7 +236,7 @@ def observe_inventory(
 
     Args:
         vector, candidates, mask, verb, subject: outputs [O], [C, F], [C], [C], [C].
-        stock, pipeline, demand, slack, recent: per family [SKUS].
+        stock, pipeline, demand, slack, finishing, recent: per family [SKUS].
         totals: share of free slots, open lines, released lines, s until the next truck's cut-off [4].
         can_reorder: the agent's pipeline has room.
         lines: order lines, most urgent first [J, 3]: subject, family, lines left of the order.
@@ -243,8 +253,9 @@ def observe_inventory(
             demand[family],
         )
         vector[3 * SKUS + family], vector[4 * SKUS + family] = slack[family], recent[family]
+        vector[5 * SKUS + family] = finishing[family]
     for total in range(4):
-        vector[5 * SKUS + total] = totals[total]
+        vector[6 * SKUS + total] = totals[total]
     mask[0] = True
     candidates[0, 0] = 1.0
     choice = 1

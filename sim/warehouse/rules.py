@@ -9,13 +9,25 @@ from __future__ import annotations
 import numpy as np
 
 from sim.warehouse.compiled import kernel
-from sim.warehouse.jobs import open_job
+from sim.warehouse.jobs import open_job, ship
 from sim.warehouse.kpis import CLAIM_CONFLICTS, LATE_S, LINES_RECEIVED, ORDERS_RECEIVED, STOCK_OUTS
 from sim.warehouse.quality import read_quality
 from sim.warehouse.replenishment import reorders_arrive
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import Rules
-from sim.warehouse.state import ABSENT, LINES, NO_LINE, OPEN_LINE, OUTBOUND, PICK, QUARANTINE, RELEASED, State
+from sim.warehouse.state import (
+    ABSENT,
+    LINES,
+    NO_JOB,
+    NO_LINE,
+    OPEN_JOB,
+    OPEN_LINE,
+    OUTBOUND,
+    PICK,
+    QUARANTINE,
+    RELEASED,
+    State,
+)
 from sim.warehouse.stock import best_pallet, has_free_stock
 
 RECENT_TIME = 600.0  # s, how long demand is remembered; the unit of the contract's field `recent`
@@ -36,6 +48,7 @@ def advance(s: State, e: int, tables: Tables, rules: Rules, now: float) -> None:
             read_quality(s, e, s.station_pallet[e, station])
             s.station_pallet[e, station] = -1
     _orders_come(s, e)
+    _docks_serve(s, e, tables)  # after the orders came: history.py reads a tick's new orders off the slots free before
     for order in range(s.order_active.shape[1]):
         if s.order_active[e, order] and now > s.order_due[e, order]:
             s.kpi[e, LATE_S] += min(elapsed, now - s.order_due[e, order])
@@ -53,7 +66,11 @@ def _take_away(s: State, e: int, kind: int, stay: float, tables: Tables) -> None
     for row in range(tables.type_start[kind], tables.type_start[kind + 1]):
         place = tables.typed_place[row]
         pallet = s.place_pallet[e, place]
-        if pallet >= 0 and s.time[e] - s.pallet_since[e, pallet] >= stay:
+        if pallet < 0:
+            continue
+        if s.job_type[e, pallet] != NO_JOB:
+            continue  # brought in vain: it waits for an order, or for a robot that stores it
+        if s.time[e] - s.pallet_since[e, pallet] >= stay:
             s.place_pallet[e, place] = -1
             s.pallet_place[e, pallet] = -1
             s.pallet_state[e, pallet] = ABSENT
@@ -86,6 +103,15 @@ def _orders_come(s: State, e: int) -> None:
                 s.kpi[e, LINES_RECEIVED] += 1
                 if not has_free_stock(s, e, sku):
                     s.kpi[e, STOCK_OUTS] += 1
+
+
+@kernel
+def _docks_serve(s: State, e: int, tables: Tables) -> None:
+    """What was brought to a dock in vain, and no robot is about to store, serves an order of that dock."""
+    for row in range(tables.type_start[OUTBOUND], tables.type_start[OUTBOUND + 1]):
+        pallet = s.place_pallet[e, tables.typed_place[row]]
+        if pallet >= 0 and s.job_type[e, pallet] != NO_JOB and s.job_phase[e, pallet] == OPEN_JOB:
+            ship(s, e, pallet, tables)
 
 
 @kernel

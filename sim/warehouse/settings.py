@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field as Bound
@@ -91,6 +91,7 @@ class Jobs(Settings):
     """Life cycle of a job."""
 
     abandon_after: float = Bound(ge=1, le=600)
+    offered: Literal["released", "stock"]
 
 
 class Battery(Settings):
@@ -190,6 +191,7 @@ class WarehouseSettings(Settings):
             self.jobs.abandon_after,
             self.shifts.length,
             self.shifts.handover,
+            self.jobs.offered == "stock",
         )
 
     def motion_numbers(self) -> MotionNumbers:
@@ -224,6 +226,7 @@ class Rules(NamedTuple):
     abandon_after: float
     shift_length: float
     handover: float
+    offers_stock: bool
 
 
 class BatteryNumbers(NamedTuple):

@@ -6,13 +6,28 @@ import numpy as np
 
 from sim.warehouse.compiled import kernel
 from sim.warehouse.routes import Tables
-from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, SLOT, State
+from sim.warehouse.settings import Rules
+from sim.warehouse.state import ABSENT, LINES, NO_JOB, OPEN_LINE, OUTBOUND, PASSED, RELEASED, SLOT, State
+
+ANY_DOCK, FREE_DOCK = -1, -2
 
 
 @kernel
 def is_free_stock(s: State, e: int, slot: int) -> bool:
     """The pallet is good, stands still and is promised to nobody."""
     return s.pallet_state[e, slot] == PASSED and s.job_type[e, slot] == NO_JOB and s.pallet_line[e, slot] < 0
+
+
+@kernel
+def is_offered(s: State, e: int, slot: int, tables: Tables, rules: Rules) -> bool:
+    """Free stock that robots may take to a dock although nobody released it.
+
+    What is wanted is not offered while all docks that want it are full.
+    """
+    if not rules.offers_stock or not is_free_stock(s, e, slot) or tables.place_type[s.pallet_place[e, slot]] != SLOT:
+        return False
+    sku = s.pallet_sku[e, slot]
+    return waiting_line(s, e, sku, FREE_DOCK, tables) >= 0 or waiting_line(s, e, sku, ANY_DOCK, tables) < 0
 
 
 @kernel
@@ -34,13 +49,43 @@ def find_pallet(s: State, e: int, serial: int) -> int:
 
 
 @kernel
-def waiting_line(s: State, e: int, sku: int) -> int:
-    """The most urgent open line of a family that no pallet is promised to, -1 if none."""
-    best, due = -1, np.inf
+def waiting_line(s: State, e: int, sku: int, dock: int, tables: Tables) -> int:
+    """The open line of a family whose order has the fewest lines left, of those the most urgent; -1 if none.
+
+    Args:
+        dock: only of orders for this dock; ANY_DOCK, or FREE_DOCK: a dock with a free place.
+    """
+    best, left, due = -1, LINES + 1, np.inf
     for line in range(s.line_state.shape[1]):
-        if s.line_state[e, line] == OPEN_LINE and s.line_sku[e, line] == sku and s.order_due[e, line // LINES] < due:
-            best, due = line, s.order_due[e, line // LINES]
+        if s.line_state[e, line] != OPEN_LINE or s.line_sku[e, line] != sku:
+            continue
+        its_dock = s.order_dock[e, line // LINES]
+        if (dock >= 0 and its_dock != dock) or (dock == FREE_DOCK and not has_free_place(s, e, its_dock, tables)):
+            continue
+        its, until = lines_left(s, e, line // LINES), s.order_due[e, line // LINES]
+        if its < left or (its == left and until < due):
+            best, left, due = line, its, until
     return best
+
+
+@kernel
+def has_free_place(s: State, e: int, dock: int, tables: Tables) -> bool:
+    """Whether an outbound dock has a place that is neither taken nor reserved."""
+    for row in range(tables.type_start[OUTBOUND], tables.type_start[OUTBOUND + 1]):
+        place = tables.typed_place[row]
+        if tables.place_group[place] == dock and s.place_pallet[e, place] < 0 and s.place_reserved[e, place] < 0:
+            return True
+    return False
+
+
+@kernel
+def lines_left(s: State, e: int, order: int) -> int:
+    """Lines of an order that are not yet shipped."""
+    left = 0
+    for line in range(order * LINES, (order + 1) * LINES):
+        if s.line_state[e, line] == OPEN_LINE or s.line_state[e, line] == RELEASED:
+            left += 1
+    return left
 
 
 @kernel

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import math
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,7 @@ class LockstepWorld(Node):
         self.forks: dict[str, float] = {}
         self.timing = Timing([], [])
         self.is_resolved = False
+        self.on_tick: Callable[[], None] = lambda: None  # called when a tick has begun, before anything is said of it
         self._open_topics()
 
     def _open_topics(self) -> None:
@@ -156,18 +158,19 @@ class LockstepWorld(Node):
 
     def _say_ledger(self, stamp) -> None:
         advance(self.state, 0, self.tables, self.rules, self.now)
+        self.on_tick()
         self.say_board(is_resolved=False)
         self._say_pallets(stamp)
         for zone, name in enumerate(n for n in self.fleet if n.startswith("inventory")):
-            stock, on_order, demand, slack = np.zeros((4, SKUS))
+            families = np.zeros((5, SKUS))  # stock, pipeline, demand, slack, finishing
             totals, lines = np.zeros(4), np.zeros((LINE_FACTS, 3), np.int32)
             facts = np.zeros((LINE_FACTS, 3))
-            count = stock_facts(self.state, 0, zone, self.tables, stock, on_order, demand, slack, totals, lines, facts)
-            ros = StockReport(tick=self.tick, agent=name, can_reorder=bool(on_order.sum() < self.rules.max_pipeline))
+            count = stock_facts(self.state, 0, zone, self.tables, self.rules, *families, totals, lines, facts)
+            ros = StockReport(tick=self.tick, agent=name, can_reorder=bool(families[1].sum() < self.rules.max_pipeline))
             ros.header.stamp = stamp
             for field, values in zip(
-                ("stock", "pipeline", "demand", "slack", "recent"),
-                (stock, on_order, demand, slack, self.state.recent[0]),
+                ("stock", "pipeline", "demand", "slack", "finishing", "recent"),
+                (*families, self.state.recent[0]),
                 strict=True,
             ):
                 setattr(ros, field, array.array("f", values.astype("f4").tobytes()))
@@ -204,14 +207,23 @@ class LockstepWorld(Node):
     def say_board(self, *, is_resolved: bool) -> None:
         """Open and granted jobs."""
         s, slots = self.state, self.state.job_type.shape[1]
-        jobs, opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
-        count = open_jobs(s, 0, self.tables, jobs, opened)
+        jobs, opened = np.zeros((slots, 6), np.int32), np.zeros(slots)
+        count = open_jobs(s, 0, self.tables, self.rules, jobs, opened)
         board = JobBoard(tick=self.tick, resolved=is_resolved)
         board.header.stamp = to_stamp(self.now)
         for row, when in zip(jobs[:count], opened[:count], strict=True):
-            pallet, kind, sku, origin, target = (int(value) for value in row)
+            pallet, kind, sku, origin, target, promised = (int(value) for value in row)
             board.jobs.append(
-                Job(serial=-1, pallet=pallet, type=kind, sku=sku, origin=origin, target=target, opened=when)
+                Job(
+                    serial=-1,
+                    pallet=pallet,
+                    type=kind,
+                    sku=sku,
+                    origin=origin,
+                    target=target,
+                    opened=when,
+                    promised=promised > 0,
+                )
             )
         for slot in np.flatnonzero((s.job_type[0] != NO_JOB) & np.isin(s.job_phase[0], (GRANTED, CARRYING))):
             board.jobs.append(
@@ -222,6 +234,7 @@ class LockstepWorld(Node):
                     sku=int(s.pallet_sku[0, slot]),
                     origin=int(s.pallet_place[0, slot]),
                     target=int(s.job_target[0, slot]),
+                    promised=bool(s.pallet_line[0, slot] >= 0),
                     robot=self.robots[s.job_robot[0, slot]],
                 )
             )

@@ -19,10 +19,14 @@ from policy_core.comm.wire import Message
 from policy_core.contract import read_contract
 from policy_core.export.bundle import Provenance, read_bundle, write_bundle
 from policy_core.export.verify import decide_on_board
+from sim.fast.senses import observe_world
+from sim.warehouse import jobs
+from sim.warehouse.state import LINES, OPEN_LINE
 from tests.dds.lockstep_world import LockstepWorld
 from tests.dds.parties import CONFIG, Party, Spy, agents_party, on_the_wire, start
 
 FLEET = {"forklift_1": "forklift", "inventory_1": "inventory", "quality_1": "quality"}
+COUNTS = {"forklift": 4, "inventory": 2, "quality": 2}
 CONTRACT = read_contract(CONFIG / "contract.yaml")
 ROUND_LIMIT = 0.4
 
@@ -77,6 +81,49 @@ def test_agents_in_two_participants_decide_every_tick_from_each_others_messages(
             assert decided[name].choice == choices[name]
             chosen_something |= choices[name] > 0
     assert checked == 4 * 3 * 2 and chosen_something
+
+
+def test_agents_sense_of_offered_stock_what_the_batched_world_shows(tmp_path, bundle):
+    """One pallet is promised and offered again, the others are anybody's."""
+    told = {"policy": f"bundle:{bundle}", "inference": "server", "round_limit": 5.0, "server_limit": 0.05}
+    crew = {f"{kind}_{n}": kind for kind, count in COUNTS.items() for n in range(1, count + 1)}
+    fleet = agents_party(tmp_path, crew, list(crew), **told)
+    party, world, spy, is_over = world_party(list(crew), stop_at=6.0)
+    shown, state = [], world.state
+    assert world.rules.offers_stock
+    slots = np.flatnonzero(state.pallet_serial[0] >= 0).tolist()
+    order = state.order_active.shape[1] - 1
+    state.order_active[0, order], state.order_due[0, order] = True, 100.0
+    state.line_sku[0, LINES * order], state.line_state[0, LINES * order] = state.pallet_sku[0, slots[0]], OPEN_LINE
+    assert jobs.grant(state, 0, slots[0], 3, world.tables, world.rules)
+    jobs.reopen(state, 0, slots[0])
+
+    def show():
+        observe_world(world.world.parts, 0)
+        shown.append(world.world.observe().kinds)
+
+    world.on_tick = show
+    with on_the_wire(fleet, party) as until:
+        until(lambda: world.is_ready)
+        world.say_facts()
+        until(is_over, limit=60.0)
+        until(lambda: len(spy.reports) >= 6 * len(crew))
+
+    promised = CONTRACT.kind("forklift").place("promised", of_candidate=True)
+    for ros in spy.reports:
+        seen, its = convert.observation_of(ros, CONTRACT.kind(ros.kind)), shown[ros.tick][ros.kind]
+        member = int(ros.sender[-1]) - 1
+        if ros.kind != "forklift":
+            np.testing.assert_allclose(seen.vector, its.vector[0, member], atol=1e-5)
+        elif ros.tick > 0:  # later the batched world does not know what its robot is about
+            continue
+        np.testing.assert_array_equal(seen.mask, its.mask[0, member])
+        np.testing.assert_allclose(seen.candidates, its.candidates[0, member], atol=1e-4)
+        if ros.kind == "forklift":
+            assert seen.mask.sum() > 10 and seen.candidates[:, promised].sum() == 1.0
+    inventory = [ros for ros in spy.reports if ros.kind == "inventory"]
+    finishing = CONTRACT.kind("inventory").place("finishing")
+    assert any(np.array(ros.vector)[finishing].any() for ros in inventory)
 
 
 def test_what_does_not_belong_is_dropped_and_counted_and_the_bytes_of_what_does_are_kept(tmp_path):

@@ -16,7 +16,8 @@ import numpy as np
 from parley_tasks.dispatcher import IDLE, LIFTED, SET_DOWN, TO_PICK, Crew, Word
 from parley_tasks.opening import Opened, Told, open_dispatcher
 from sim.warehouse.decisions import CLAIM, INSPECT, NONE, PASS, REJECT_PALLET, RELEASE, REORDER
-from sim.warehouse.state import CARRYING, INSPECTION, NO_JOB, OPEN_JOB, OPEN_LINE, UNDECIDED, State
+from sim.warehouse.state import CARRYING, INSPECTION, NO_JOB, OPEN_JOB, OPEN_LINE, OUTBOUND, UNDECIDED, State
+from sim.warehouse.stock import is_offered
 
 TOP = Path(__file__).resolve().parents[2]
 CREW = Crew(
@@ -70,7 +71,13 @@ def _forklift(s: State, opened: Opened, robot: int, rng: np.random.Generator) ->
         is_carried = s.job_phase[0, mine[0]] == CARRYING
         phase = (SET_DOWN if goes_on else LIFTED) if is_carried else (LIFTED if goes_on else TO_PICK)
         return Word(job=int(s.job_serial[0, mine[0]]), phase=phase)
-    free = np.flatnonzero((s.job_type[0] != NO_JOB) & (s.job_phase[0] == OPEN_JOB))
+    tables, rules = opened.dispatcher.tables, opened.dispatcher.rules
+    is_open = (s.job_type[0] != NO_JOB) & (s.job_phase[0] == OPEN_JOB)
+    at_dock = (s.pallet_place[0] >= 0) & (tables.place_type[s.pallet_place[0]] == OUTBOUND)
+    free = np.flatnonzero(is_open & ~at_dock if rng.random() < 0.95 else is_open)  # leave to docks what orders may want
+    if not len(free) or rng.random() < 0.2:
+        there = np.flatnonzero(s.pallet_place[0] >= 0)
+        free = np.array([slot for slot in there if is_offered(s, 0, int(slot), tables, rules)])
     if not len(free):
         return Word(NONE, phase=IDLE)
     return Word(CLAIM, int(s.pallet_serial[0, rng.choice(free)]), pick_distance=distance)

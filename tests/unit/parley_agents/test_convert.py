@@ -99,18 +99,19 @@ def board(**job):
 
 def test_open_and_granted_jobs_are_told_apart():
     ros = board(opened=2.5)
+    ros.jobs.append(Job(serial=-1, pallet=7, type=2, sku=4, origin=4, target=6, opened=1.0, promised=True))
     ros.jobs.append(Job(serial=2, pallet=8, type=1, sku=0, origin=-1, target=7, robot="r"))
     read = convert.board_of(through_dds(ros), places=10)
     assert (read.tick, read.is_resolved) == (4, True)
-    assert read.facts.jobs.tolist() == [[9, 2, 3, 5, 6]]
+    assert read.facts.jobs.tolist() == [[9, 2, 3, 5, 6, 0], [7, 2, 4, 4, 6, 1]]
     assert read.facts.jobs.dtype == np.int32
-    assert read.facts.opened.tolist() == [2.5]
+    assert read.facts.opened.tolist() == [2.5, 1.0]
     assert read.facts.granted["r"] == (2, 8, 0, -1, 7)
 
 
 def test_an_empty_board_has_the_shape_the_kernels_take():
     facts = convert.board_of(JobBoard(), places=10).facts
-    assert facts.jobs.shape == (0, 5)
+    assert facts.jobs.shape == (0, 6)
     assert facts.opened.shape == (0,)
 
 
@@ -131,7 +132,7 @@ def stock_report():
     numbers = array.array("f", range(12))
     ros = StockReport(agent="inventory_1", stock=numbers, pipeline=numbers, demand=numbers, slack=numbers)
     ros.recent, ros.free_slots, ros.open_lines, ros.released, ros.can_reorder = numbers, 0.5, 4.0, 2.0, True
-    ros.cutoff = 45.0
+    ros.cutoff, ros.finishing = 45.0, array.array("f", [1.0, 0.5, 0.25, *[0.0] * 9])
     ros.lines = [
         OrderLine(subject=5, sku=11, slack=60.0, age=3.0, haul_distance=12.0, lines_left=2, releasable=True),
         OrderLine(subject=9, sku=0, slack=70.0, age=4.0, haul_distance=0.0, lines_left=1, releasable=False),
@@ -142,16 +143,18 @@ def stock_report():
 def test_a_stock_report_becomes_arrays():
     facts = convert.stock_facts(through_dds(stock_report()))
     assert facts.slack.tolist() == list(range(12))
+    assert facts.finishing.tolist() == [1.0, 0.5, 0.25, *[0.0] * 9]
     assert facts.totals.tolist() == [0.5, 4.0, 2.0, 45.0]
     assert facts.lines.tolist() == [[5, 11, 2], [9, 0, 1]]
     assert facts.line_facts.tolist() == [[60.0, 3.0, 12.0], [70.0, 4.0, -1.0]]
 
 
 def test_a_stock_report_with_missing_families_is_refused():
-    ros = stock_report()
-    ros.demand = array.array("f", range(11))
-    with pytest.raises(ValueError, match="inventory_1"):
-        convert.stock_facts(ros)
+    for field in ("demand", "finishing"):
+        ros = stock_report()
+        setattr(ros, field, array.array("f", range(11)))
+        with pytest.raises(ValueError, match="inventory_1"):
+            convert.stock_facts(ros)
     ros = stock_report()
     ros.lines[0].sku = 12
     with pytest.raises(ValueError, match="families up to 12"):

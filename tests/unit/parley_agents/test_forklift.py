@@ -16,6 +16,7 @@ from sim.warehouse import skill
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.decisions import CHARGE, CLAIM
 from sim.warehouse.floorplan import read_floorplan
+from sim.warehouse.observe import FORKLIFT_CHOICES
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
 
@@ -46,7 +47,7 @@ class World:
         self.fork, self.now = self.numbers.fork_low, 0.0
         self.picked = self.dropped = False
         self.lifted_at = self.lowered_at = None
-        self.open = np.array([[self.job.pallet, 2, self.job.sku, self.job.origin, self.job.target]], np.int32)
+        self.open = np.array([[self.job.pallet, 2, self.job.sku, self.job.origin, self.job.target, 0]], np.int32)
 
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
@@ -257,7 +258,7 @@ def test_a_robot_with_a_weak_battery_limps_and_an_empty_one_stands(world):
 
 def test_a_robot_that_chose_to_charge_claims_nothing_until_its_battery_holds_enough(world):
     body = started(world, False)
-    charge = 15
+    charge = FORKLIFT_CHOICES - 1
     assert not body.observe(0.0).mask[charge], "the battery is full"
     world.share = 0.3
     world.tell(body)
@@ -275,4 +276,4 @@ def test_a_robot_with_a_job_cannot_choose_to_charge(world):
     world.share = 0.2
     body = started(world, False)
     body.follow(world.board(True))
-    assert not body.observe(0.0).mask[15]
+    assert not body.observe(0.0).mask[FORKLIFT_CHOICES - 1]

@@ -1,19 +1,22 @@
 """What agents say is taken as state: repeated, late or senseless words never hurt the ledger."""
 
 import math
+import sqlite3
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
 
+from parley_tasks.convert import Reporter
 from parley_tasks.dispatcher import LIFTED, SET_DOWN, TO_PICK, Word
 from parley_tasks.invariants import faults
 from parley_tasks.opening import open_dispatcher
 from policy_core.config import ConfigError
 from sim.warehouse.decisions import CLAIM, RELEASE, REORDER
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, LINES_SHIPPED, NEAR_MISSES
-from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, OPEN_JOB, State
+from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, OPEN_JOB, OPEN_LINE, PASSED, PICK, STORE, State
+from sim.warehouse.stock import is_offered
 from tests.support.scripted_decisions import CREW, play, told
 
 
@@ -130,6 +133,91 @@ def test_counters_that_begin_anew_with_their_process_are_added_up(opened):
     assert s.kpi[0, NEAR_MISSES] == 4.0
     opened.dispatcher.count_contacts({"nobody": 1.0})
     assert opened.dispatcher.tally["counter that makes no sense"] == 3
+
+
+def said_nothing(opened, ticks=3):
+    """The state after the first ticks, when the orders that waited at the door are in."""
+    for _ in range(ticks):
+        say(opened)
+    return opened.dispatcher.state
+
+
+def brought(opened, family, robot="forklift_1"):
+    """Let a robot bring a stored pallet of a family to a dock; gives its slot."""
+    dispatcher, s = opened.dispatcher, opened.dispatcher.state
+    slots = [int(slot) for slot in np.flatnonzero(s.pallet_sku[0] == family)]
+    slot = next(slot for slot in slots if is_offered(s, 0, slot, dispatcher.tables, dispatcher.rules))
+    say(opened, **{robot: Word(CLAIM, int(s.pallet_serial[0, slot]))})
+    assert (s.job_type[0, slot], s.job_phase[0, slot]) == (PICK, GRANTED)
+    say(opened, **{robot: Word(job=int(s.job_serial[0, slot]), phase=SET_DOWN)})
+    assert faults(s) == []
+    return slot
+
+
+def unwanted(s):
+    """A family that is stored and that no open order wants."""
+    open_families = s.line_sku[0, s.line_state[0] == OPEN_LINE]
+    stored = np.bincount(s.pallet_sku[0, s.pallet_state[0] == PASSED], minlength=12)
+    return next(family for family in range(12) if family not in open_families and stored[family])
+
+
+def test_stock_brought_in_vain_is_kept_by_the_ledger_until_an_order_takes_it_where_it_stands(tmp_path):
+    place = tmp_path / "ledger.sqlite"
+    address = told(f"sqlite:///{place}")
+    opened = open_dispatcher(address, CREW)
+    s = said_nothing(opened)
+    slot = brought(opened, unwanted(s))
+    serial, job = int(s.pallet_serial[0, slot]), int(s.job_serial[0, slot])
+    assert (s.job_type[0, slot], s.job_phase[0, slot], s.pallet_line[0, slot]) == (STORE, OPEN_JOB, -1)
+    assert opened.dispatcher.kpis()["pallets_in_vain"] == 1
+    opened.ledger.close()
+    opened = open_dispatcher(address, CREW)
+    for field, one, two in zip(State._fields, opened.dispatcher.state, s, strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=field)
+    s = opened.dispatcher.state
+    for _ in range(599):
+        if s.job_type[0, slot] != STORE:
+            break
+        say(opened)
+    assert opened.dispatcher.kpis()["lines_shipped"] == 1
+    assert faults(s) == []
+    opened.ledger.close()
+    with sqlite3.connect(place) as database:
+        jobs = dict(database.execute("SELECT serial, withdrawn FROM jobs WHERE pallet = ?", (serial,)).fetchall())
+        row = "SELECT dropped, picked, robot FROM jobs WHERE serial = ?"
+        assert database.execute(row, (job,)).fetchall() == [(None, None, None)]
+        lines = database.execute("SELECT pallet, released, shipped FROM order_lines WHERE shipped NOTNULL").fetchall()
+    assert len(jobs) == 2 and jobs[job] is not None and jobs[min(jobs)] is None
+    assert lines == [(serial, lines[0][2], lines[0][2])] and lines[0][2] == jobs[job]
+
+
+def test_stock_brought_in_vain_is_stored_again_by_a_robot(opened):
+    s = said_nothing(opened)
+    slot = brought(opened, unwanted(s))
+    say(opened, forklift_2=Word(CLAIM, int(s.pallet_serial[0, slot])))
+    assert (s.job_type[0, slot], s.job_phase[0, slot], s.job_robot[0, slot]) == (STORE, GRANTED, 1)
+    say(opened, forklift_2=Word(job=int(s.job_serial[0, slot]), phase=SET_DOWN))
+    dispatcher = opened.dispatcher
+    assert is_offered(s, 0, slot, dispatcher.tables, dispatcher.rules)
+    assert (dispatcher.kpis()["pallets_stored"], dispatcher.kpis()["pallets_in_vain"]) == (1, 1)
+    assert faults(s) == []
+
+
+def test_stock_that_is_wanted_is_promised_with_the_grant_and_told_as_a_job(opened):
+    s, reporter = opened.dispatcher.state, Reporter(opened.dispatcher)
+    while not (s.line_state[0] == OPEN_LINE).any():
+        say(opened)
+    line = int(np.flatnonzero(s.line_state[0] == OPEN_LINE)[0])
+    slots = np.flatnonzero((s.pallet_sku[0] == s.line_sku[0, line]) & (s.pallet_state[0] == PASSED))
+    serial = int(s.pallet_serial[0, slots[0]])
+    row = next(job for job in reporter.job_board(resolved=False).jobs if job.pallet == serial)
+    assert (row.serial, row.type, row.robot, row.promised) == (-1, PICK, "", False)
+    say(opened, forklift_1=Word(CLAIM, serial), forklift_2=Word(CLAIM, serial, pick_distance=1.0))
+    row = next(job for job in reporter.job_board(resolved=True).jobs if job.pallet == serial)
+    assert (row.serial, row.robot, row.promised) == (s.job_serial[0, slots[0]], "forklift_1", True)
+    say(opened, forklift_2=Word(CLAIM, serial))
+    assert opened.dispatcher.kpis()["claim_conflicts"] == 2 and s.job_robot[0, slots[0]] == 0
+    assert faults(s) == []
 
 
 @pytest.mark.parametrize(("battery", "phase"), [(0.1, GRANTED), (0.0, OPEN_JOB)])

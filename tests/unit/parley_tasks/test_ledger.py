@@ -108,7 +108,7 @@ def test_the_ledger_of_another_run_is_refused(copy, tmp_path):
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE now_pallets SET place = 3 WHERE slot = 5",
+        "UPDATE now_pallets SET place = 3 WHERE slot = (SELECT max(pallet_slot) FROM now_places WHERE slot <> 3)",
         "DELETE FROM now_places WHERE slot = 7",
         "DELETE FROM orders WHERE number = 2",
         "UPDATE draws SET lead = 0.5 WHERE number = 100",

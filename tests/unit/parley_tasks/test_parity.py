@@ -20,7 +20,7 @@ from sim.warehouse.kpis import BLOCKED_S, CHARGING_S, CONTACTS, DISTANCE_M, ENER
 from sim.warehouse.observe import PICK_DISTANCE
 from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED, has_lifted
 from sim.warehouse.state import CARRYING, State
-from tests.support.scripted_decisions import CREW
+from tests.support.scripted_decisions import CREW, TOP
 
 TICKS = 270
 OF_ROBOTS = [
@@ -35,9 +35,13 @@ OF_ROBOTS = [
 OF_RULES = [index for index in range(len(KPIS)) if index not in OF_ROBOTS]
 
 
-@pytest.fixture(scope="module")
-def world():
-    world = make(1, episode=600.0, load=(1.0, 1.0), stagger=False)
+@pytest.fixture(scope="module", params=["stock", "released"])
+def world(request, tmp_path_factory):
+    shipped, warehouse = TOP / "config" / "warehouse.yaml", tmp_path_factory.mktemp("config") / "warehouse.yaml"
+    text = shipped.read_text(encoding="utf-8")
+    assert "offered: stock " in text
+    warehouse.write_text(text.replace("offered: stock ", f"offered: {request.param} "), encoding="utf-8")
+    world = make(1, episode=600.0, warehouse=str(warehouse), load=(1.0, 1.0), stagger=False)
     world.reset(2)
     return world
 
@@ -109,8 +113,8 @@ def test_the_task_server_plays_the_same_warehouse_as_training(world, tmp_path):
         np.testing.assert_array_equal(state.kpi[0, OF_RULES], world.state.kpi[0, OF_RULES])
 
         reporter.begin(tick, Time(sec=tick))
-        jobs, opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
-        count = open_jobs(world.state, 0, world.tables, jobs, opened)
+        jobs, opened = np.zeros((slots, 6), np.int32), np.zeros(slots)
+        count = open_jobs(world.state, 0, world.tables, world.settings.rules(), jobs, opened)
         board = board_of(reporter.job_board(resolved=False), len(world.tables.place_type))
         np.testing.assert_array_equal(board.facts.jobs, jobs[:count])
         np.testing.assert_array_equal(board.facts.opened, opened[:count])
@@ -136,4 +140,5 @@ def test_the_task_server_plays_the_same_warehouse_as_training(world, tmp_path):
     assert done["lines_shipped"] >= 1, "the script did some work"
     assert done["pallets_received"] >= 1
     assert done["inspections"] >= 1
+    assert (done["pallets_in_vain"] >= 1) == world.settings.rules().offers_stock
     assert not dispatcher.tally

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from policy_core.config import ConfigError
+from policy_core.ppo.batch import prepare
 from policy_core.ppo.evaluate import evaluate
+from policy_core.ppo.ranks import Ranks
 from policy_core.ppo.run import Run
 from policy_core.ppo.settings import PpoSettings
+from policy_core.ppo.update import step_policy
 from tests.support.tiny_world import CONTRACT, TinyWorld, make
 from tests.support.training_runs import tiny_settings
 
@@ -66,6 +70,18 @@ def test_without_advice_or_without_gradient_between_agents_nothing_is_learned(tm
 def test_the_weight_falls_in_a_line_to_nothing() -> None:
     settings = PpoSettings(advice_start=2.0, advice_until=0.5)
     assert [settings.advice_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [2.0, 1.0, 0.0, 0.0]
+
+
+def test_advice_to_act_may_weigh_more(tmp_path: Path) -> None:
+    gradients = []
+    for weight in (1.0, 4.0):
+        ppo = {"advice_start": 1.0, "advice_acts": weight, "gradient_norm": 1e6}
+        run = Run(tiny_settings(env="tests.unit.policy_core.test_advice:make_advised", ppo=ppo), tmp_path)
+        batch, _ = prepare(run.collector.collect(run.policy, with_advice=True), run.learner, run.settings.ppo, Ranks())
+        batch = batch._replace(advantage=torch.zeros_like(batch.advantage))
+        step_policy(batch, run.learner, run.settings.ppo, 0.0, Ranks(), advice_weight=1.0)
+        gradients.append(run.policy.actors["actor"].pointer.of_agent.weight.grad)  # who is always advised to act
+    torch.testing.assert_close(gradients[1], 4.0 * gradients[0])
 
 
 def test_a_world_without_an_adviser_is_refused(tmp_path: Path) -> None:

@@ -53,13 +53,15 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def weights(folder: Path, iteration: int) -> dict[str, torch.Tensor]:
     content = read_checkpoint(folder / f"checkpoint-{iteration:07d}.pt")
-    return {**content["policy"], **{f"critic.{name}": part for name, part in content["critic"].items()}}
+    parts = (("", "policy"), ("critic.", "critic"), ("retelling.", "retelling"))
+    return {before + name: weight for before, part in parts for name, weight in content[part].items()}
 
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_two_processes_learn_what_one_learns_from_the_same_total_batch(tmp_path: Path, memory: bool) -> None:
     sizes = {"hidden": 32, "heads": 4, "attention": 16, "candidate": 16, "memory": memory, "normaliser": "running"}
-    changes = {"frames": 2 * FRAMES, "architecture": sizes}
+    learning = tiny_settings().ppo.model_dump() | {"retelling": 5.0}
+    changes = {"frames": 2 * FRAMES, "architecture": sizes, "ppo": learning}
     process = start_two(tmp_path / "two", **changes)
     train(tiny_settings(**changes), tmp_path / "one", console=Console(quiet=True))
     output = finish(process)

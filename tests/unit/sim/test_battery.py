@@ -9,6 +9,7 @@ from policy_core.config import ConfigError
 from sim.warehouse import battery
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.kpis import KPI
+from sim.warehouse.observe import FORKLIFT_CHOICES
 from sim.warehouse.settings import read_warehouse
 from sim.warehouse.skill import PARKED, PHASE, RESTING, new_skill, parked_pose
 from sim.warehouse.state import GRANTED, OPEN_JOB
@@ -17,7 +18,7 @@ from tests.unit.sim.warehouse_world import CONFIG, changed, decided, orders, sen
 TABLES, SETTINGS = tables(), settings()
 NUMBERS = SETTINGS.battery_numbers(read_bodies(CONFIG / "bodies.yaml"))
 MOTION = SETTINGS.motion_numbers()
-CHARGE = 15  # a forklift's last candidate
+CHARGE = FORKLIFT_CHOICES - 1  # a forklift's last candidate
 STREAM = orders(*[(1.0, 500.0, k % 2, [k % 12, (k + 5) % 12]) for k in range(8)])
 HOME = int(np.flatnonzero(TABLES.place_type == 5)[0])
 
@@ -105,7 +106,7 @@ def test_charge_is_a_choice_of_an_idle_robot_with_a_low_battery_only():
 
 
 def with_jobs(share, **sections):
-    """A world in which inventory agents have let lines be picked, so there are jobs to claim."""
+    """A world a few seconds on, in which there are jobs to claim."""
     env, seen = idle_world(share, **sections)
     for _ in range(3):
         choices = decided(env, seen)

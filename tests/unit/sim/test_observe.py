@@ -8,9 +8,11 @@ import pytest
 from sim.warehouse import laser, observe
 from sim.warehouse.settings import SKUS
 from sim.warehouse.skill import SKILL_SIZE
-from tests.unit.sim.warehouse_world import orders, world
+from tests.unit.sim.warehouse_world import changed, orders, world
 
-ENV = world(orders((0.0, 200.0, 0, [3, 4]), (0.0, 100.0, 1, [5])))
+STREAM = orders((0.0, 200.0, 0, [3, 4]), (0.0, 100.0, 1, [5]))
+ENV = world(STREAM)
+ON_RELEASE = world(STREAM, its=changed(jobs={"offered": "released"}))  # forklifts see what inventory agents released
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +54,16 @@ def test_every_field_of_the_contract_lies_where_the_kernel_writes_it(first):
     stock = sum(field(seen, "inventory", "stock", zone) for zone in (0, 1))
     assert stock.sum() == 39 and (stock >= 1).all()
     assert field(seen, "inventory", "demand").tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert field(seen, "inventory", "finishing").tolist() == [0, 0, 0, 0.5, 0.5, 1, 0, 0, 0, 0, 0, 0]
     slack = field(seen, "inventory", "slack")
     assert slack[3] == pytest.approx(199.0) and slack[5] == pytest.approx(99.0) and slack[0] == observe.NO_SLACK
     assert field(seen, "inventory", "open_lines")[0] == 3
     assert field(seen, "quality", "arriving")[0] == 0
 
 
-def test_an_inventory_agent_may_release_only_what_its_zone_holds(first):
-    ENV.reset(3)
-    seen = ENV.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
+def test_an_inventory_agent_may_release_only_what_its_zone_holds():
+    ON_RELEASE.reset(3)
+    seen = ON_RELEASE.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
     assert seen.kinds["inventory"].mask[0, :, 1].any()
     for zone in (0, 1):
         release = candidates(seen, "inventory", "verb", zone)[:, 1] > 0.5
@@ -72,23 +75,24 @@ def test_an_inventory_agent_may_release_only_what_its_zone_holds(first):
 
 
 def test_a_released_line_becomes_a_job_of_its_family_for_every_idle_forklift():
-    ENV.reset(3)
-    seen = ENV.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
+    ON_RELEASE.reset(3)
+    seen = ON_RELEASE.step(np.zeros((1, len(ENV.kinds)), np.int64)).observations
     mask = seen.kinds["inventory"].mask[0]
     zone = next(zone for zone in (0, 1) if mask[zone, 1])
     family = candidates(seen, "inventory", "sku", zone)[1].argmax()
     actions = np.zeros((1, len(ENV.kinds)), np.int64)
     actions[0, 4 + zone] = 1
-    seen = ENV.step(actions).observations
+    seen = ON_RELEASE.step(actions).observations
     for robot in range(4):
         assert seen.kinds["forklift"].mask[0, robot, 1]
+        assert candidates(seen, "forklift", "promised", robot)[1] == 1.0
         assert candidates(seen, "forklift", "job", robot)[1].tolist() == [0, 0, 1, 0]
         assert candidates(seen, "forklift", "sku", robot)[1].argmax() == family
         assert field(seen, "forklift", "jobs", robot).tolist() == [0, 0, 1, 0]
     dx, dy = candidates(seen, "forklift", "pallet")[1]
     x, y, yaw = seen.position[0, 0]
-    slot = int(np.flatnonzero(ENV.state.job_type[0] == 2)[0])
-    place = ENV.state.pallet_place[0, slot]
+    slot = int(np.flatnonzero(ON_RELEASE.state.job_type[0] == 2)[0])
+    place = ON_RELEASE.state.pallet_place[0, slot]
     assert x + np.cos(yaw) * dx - np.sin(yaw) * dy == pytest.approx(ENV.tables.place_x[place], abs=1e-4)
     assert y + np.sin(yaw) * dx + np.cos(yaw) * dy == pytest.approx(ENV.tables.place_y[place], abs=1e-4)
 

@@ -18,7 +18,7 @@ from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPI
 from sim.warehouse.randomisation import LIMITS, Draw, drawn_bodies, drawn_settings, read_randomisation
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers, Rules
-from tests.unit.sim.warehouse_world import CONFIG, orders, settings, tables, world
+from tests.unit.sim.warehouse_world import CONFIG, changed, orders, settings, tables, world
 
 SHIPPED = read_randomisation(CONFIG / "randomisation.yaml")
 STREAM = orders((1.0, 200.0, 0, [3, 4]))
@@ -81,16 +81,17 @@ def test_a_draw_changes_the_numbers_of_its_world_and_is_written_into_its_record(
 
 def test_frictions_and_masses_reach_the_bodies():
     bodies = read_bodies(CONFIG / "bodies.yaml")
-    changed = drawn_bodies(bodies, Draw(mass=1.2, friction=0.8))
-    assert changed.pallet.mass == pytest.approx(1.2 * bodies.pallet.mass)
-    assert changed.forklift.wheel_friction == pytest.approx(0.8 * bodies.forklift.wheel_friction)
+    drawn = drawn_bodies(bodies, Draw(mass=1.2, friction=0.8))
+    assert drawn.pallet.mass == pytest.approx(1.2 * bodies.pallet.mass)
+    assert drawn.forklift.wheel_friction == pytest.approx(0.8 * bodies.forklift.wheel_friction)
     assert drawn_settings(settings(), Draw(charge=0.1)).battery.initial_share == (0.1, 1.0)
     assert drawn_bodies(bodies, Draw()) == bodies and drawn_settings(settings(), Draw()) == settings()
 
 
 def used(**changes):
-    """What a world whose robots all take one job does in a minute: energy (Wh) and distance (m)."""
+    """What a world whose robots all take what was released does in a minute: energy (Wh) and distance (m)."""
     env = make(1, stagger=False, load=(1.0, 1.0))
+    env.settings = changed(jobs={"offered": "released"})
     env._randomisation = ranges(**changes)
     env.reset(2)
     env.robots.energy[:] = 0.9 * env.numbers.battery[0, 0]

@@ -53,7 +53,7 @@ def advance(state, now):
 
 
 def carry(state, slot, robot=0):
-    assert jobs.grant(state, 0, slot, robot, TABLES)
+    assert jobs.grant(state, 0, slot, robot, TABLES, RULES)
     jobs.picked(state, 0, slot)
     jobs.dropped(state, 0, slot, TABLES)
 
@@ -150,7 +150,7 @@ def test_reports_said_twice_change_nothing():
     zone = next(z for z in (0, 1) if stock.best_pallet(state, 0, z, 0, TABLES) >= 0)
     rules.release(state, 0, zone, 0, TABLES)
     slot = int(np.flatnonzero(state.job_type[0] == PICK)[0])
-    assert jobs.grant(state, 0, slot, 2, TABLES) and not jobs.grant(state, 0, slot, 1, TABLES)
+    assert jobs.grant(state, 0, slot, 2, TABLES, RULES) and not jobs.grant(state, 0, slot, 1, TABLES, RULES)
     jobs.dropped(state, 0, slot, TABLES)
     assert state.job_phase[0, slot] == GRANTED, "not dropped before it was picked"
     jobs.picked(state, 0, slot)
@@ -167,10 +167,10 @@ def test_a_lost_robots_job_is_offered_again_and_its_target_is_free():
     zone = next(z for z in (0, 1) if stock.best_pallet(state, 0, z, 0, TABLES) >= 0)
     rules.release(state, 0, zone, 0, TABLES)
     slot = int(np.flatnonzero(state.job_type[0] == PICK)[0])
-    jobs.grant(state, 0, slot, 0, TABLES)
+    jobs.grant(state, 0, slot, 0, TABLES, RULES)
     target = state.job_target[0, slot]
     jobs.reopen(state, 0, slot)
-    assert state.place_reserved[0, target] == -1 and jobs.grant(state, 0, slot, 1, TABLES)
+    assert state.place_reserved[0, target] == -1 and jobs.grant(state, 0, slot, 1, TABLES, RULES)
 
 
 def test_of_two_claimants_the_nearest_wins_and_the_other_is_counted():

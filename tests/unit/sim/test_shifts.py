@@ -7,7 +7,8 @@ import pytest
 
 from policy_core.config import ConfigError
 from sim.warehouse import calendar, jobs, quality, replenishment, rules
-from sim.warehouse.settings import Rules, read_warehouse
+from sim.warehouse.numbers import rules_of
+from sim.warehouse.settings import read_warehouse
 from sim.warehouse.state import INSPECTION, NO_JOB, STORE, UNDECIDED, make_state, open_world
 from tests.unit.sim.warehouse_world import CONFIG, changed, orders, sensed, settings, tables, world
 
@@ -28,7 +29,7 @@ def waiting_pallet():
     replenishment.reorder(state, 0, 0, 3, RULES)
     rules.advance(state, 0, TABLES, RULES, RULES.lead_high)
     slot = int(np.flatnonzero(state.pallet_state[0] == UNDECIDED)[0])
-    assert jobs.grant(state, 0, slot, 0, TABLES)
+    assert jobs.grant(state, 0, slot, 0, TABLES, RULES)
     jobs.picked(state, 0, slot)
     jobs.dropped(state, 0, slot, TABLES)
     place = state.pallet_place[0, slot]
@@ -69,13 +70,13 @@ def test_an_inspection_that_runs_ends_during_the_handover():
 def test_a_station_sees_whether_it_is_staffed_and_its_choices_follow():
     env = world(orders(), its=changed(shifts={"length": 100.0, "handover": 10.0}))
     env.reset(0)
-    replenishment.reorder(env.state, 0, 0, 3, Rules(*env.numbers.rules[0].tolist()[:5], 6, *env.numbers.rules[0, 6:]))
+    replenishment.reorder(env.state, 0, 0, 3, rules_of(env.numbers.rules[0]))
     seen = {}
     for now in (80.0, 95.0):
         env.state.shift_start[0] = 0.0
         rules.advance(env.state, 0, TABLES, RULES, now - 1.0)
         for slot in np.flatnonzero(env.state.pallet_state[0] == UNDECIDED):
-            if env.state.job_type[0, slot] != NO_JOB and jobs.grant(env.state, 0, slot, 0, TABLES):
+            if env.state.job_type[0, slot] != NO_JOB and jobs.grant(env.state, 0, slot, 0, TABLES, RULES):
                 jobs.picked(env.state, 0, slot)
                 jobs.dropped(env.state, 0, slot, TABLES)
         observed = env.step(np.zeros((1, len(env.kinds)), np.int64)).observations

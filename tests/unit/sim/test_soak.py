@@ -182,7 +182,7 @@ def test_a_fleet_that_stands_is_stuck_and_ships_nothing():
     result = soaked(env, hours=0.05, limits=limits, disturb=hold)
     assert {"no robot is stuck (s)", "orders flow (s)"} <= set(result["failed"])
     row = next(row for row in result["checks"] if row["check"] == "no robot is stuck (s)")
-    robot = re.search(r"forklift_(\d) at \((.+), (.+)\), .* degrees, (\w+ing\b[\w ]*)", row["first"])
+    robot = re.search(r"forklift_(\d) at \(([-\d.]+), ([-\d.]+)\), .* degrees, (\w+ing\b[\w ]*)", row["first"])
     assert robot is not None, row["first"]
     at = [float(number) for number in robot.groups()[1:3]]
     assert at == pytest.approx(env.robots.pose[0, int(robot[1]) - 1, :2].tolist(), abs=0.02)

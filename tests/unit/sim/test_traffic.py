@@ -13,7 +13,7 @@ from sim.warehouse import skill as sk
 from sim.warehouse import traffic
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
-from sim.warehouse.motion import move
+from sim.warehouse.motion import SQUEEZE_SPEED, move
 from sim.warehouse.outline import outline_gap
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import read_warehouse
@@ -45,6 +45,14 @@ def room() -> Tables:
     # 7 x 7 nodes, two places on each side: 0, 1 west; 2, 3 east; 4, 5 south; 6, 7 north.
     west_east = [(x, y, yaw) for x, yaw in ((0.7, math.pi), (13.3, 0.0)) for y in (5.0, 9.0)]
     return tables_of((14.0, 14.0), west_east + [(y, x, math.pi / 2 - yaw) for x, y, yaw in west_east])
+
+
+@pytest.fixture(scope="module")
+def aisle() -> Tables:
+    # Two lanes 1.4 m apart between places that face away from each other: 0 .. 2 west, 3 .. 5 east, south to north.
+    places = [(x, y, yaw) for x, yaw in ((2.0, math.pi), (6.4, 0.0)) for y in (2.1, 3.5, 4.9)]
+    parking = tuple(Place(name=f"p{n}", type="parking", x=x, y=y, yaw=yaw) for n, (x, y, yaw) in enumerate(places))
+    return build_tables(FloorPlan(name="aisle", size=(8.4, 7.0), lattice=1.4, boxes=(), places=parking))
 
 
 def spot(tables: Tables, node: int, yaw: float = 0.0) -> tuple[float, ...]:
@@ -241,6 +249,106 @@ def test_who_goes_round_one_that_stands_in_the_very_way_backs_off_first(
     row[sk.MET_X], row[sk.MET_Y] = leaving[:2]
     assert traffic.reroute(row, fleet.pose[1], fleet, room)
     assert row[sk.BACKING] == (traffic.BACK_OFF if is_barred else 0.0)
+
+
+# Two trucks that turned side by side before the same places, one of them just aligning, and then stood for hours.
+LOCKED = (3.490, 3.519, -3.047, 0.0), (5.003, 3.398, 2.917, 0.0)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_truck_that_aligns_and_one_right_behind_it_do_not_lock_each_other(
+    aisle: Tables, order: tuple[int, int]
+) -> None:
+    yard = Yard(aisle, [LOCKED[robot] for robot in order], [(1, 2)[robot] for robot in order])
+    assert yard.all_arrive_within(60.0) and yard.gap > 0.0
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_two_that_stand_too_close_to_turn_creep_apart_by_the_inches_they_have(aisle: Tables, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gap = 0.0
+    while gap < 0.03:
+        yaws = math.pi * rng.integers(2, size=2) + rng.normal(0.0, (0.12, 0.25))
+        poses = np.array([(3.5, 3.5, yaws[0], 0.0), (5.0, 3.45, yaws[1], 0.0)])
+        poses[:, :2] += rng.normal(0.0, 0.03, (2, 2))
+        gap = min(outline_gap(poses[0], poses[1]), outline_gap(poses[1], poses[0]))
+    yard = Yard(aisle, [tuple(pose) for pose in poses], rng.choice(6, 2, replace=False).tolist())
+    has_moved = np.zeros(2, bool)
+    while yard.now < 90.0 and not has_moved.all():
+        yard.step()
+        has_moved |= np.hypot(*(yard.pose - poses)[:, :2].T) > 0.5
+    assert has_moved.all() and yard.gap > 0.0
+
+
+@pytest.mark.parametrize(("free", "is_room"), [(0.27, True), (0.2, True), (0.04, False), (-0.3, False)])
+@pytest.mark.parametrize("y", [3.5, 4.3])  # all of its front before place 1, or a corner before place 2
+def test_nobody_shifts_into_what_stands_before_its_front(aisle: Tables, free: float, is_room: bool, y: float) -> None:
+    west_face = 1.6
+    fleet = fleet_of(0, (west_face - free - 0.1 - FRONT, y, 0.0, 0.0))
+    assert traffic._has_room(fleet.pose[0], False, fleet, aisle) == is_room
+
+
+@pytest.mark.parametrize("late", [0.0, 0.3, 1.0])  # s; who comes out later may wait, but not for good
+def test_two_that_come_out_of_places_across_an_aisle_do_not_wait_for_each_other(aisle: Tables, late: float) -> None:
+    homes, picks = (1, 4), (5, 0)
+    yard = Yard(aisle, [tuple(sk.parked_pose(home, aisle, NUMBERS)) for home in homes], list(picks))
+    yard.skill[:, sk.PHASE], yard.skill[:, sk.HOME], yard.skill[:, sk.PICK_PLACE] = sk.LEAVE_HOME, homes, picks
+    yard.skill[1, sk.PHASE] = sk.PARKED
+    while yard.now < 90.0 and (yard.skill[:, sk.PHASE] != sk.LIFT).any():
+        if yard.now >= late and yard.skill[1, sk.PHASE] == sk.PARKED:
+            yard.skill[1, sk.PHASE] = sk.LEAVE_HOME
+        yard.step()
+    assert yard.now < 90.0 and yard.gap > 0.0
+
+
+def test_a_robot_off_its_lane_squeezes_slowly_past_one_in_its_place_and_past_no_other(
+    aisle: Tables,
+) -> None:
+    parked, off = tuple(sk.parked_pose(1, aisle, NUMBERS)), (3.628, 4.7, -1.6775, 0.0)
+    yard = Yard(aisle, [off, parked], [0, 1])
+    yard.skill[1, sk.PHASE] = sk.PARKED
+    assert traffic.in_way(yard.pose[0], off[2], yard.fleets[0], NUMBERS.lookahead)[0] == 1
+    assert yard.all_arrive_within(40.0) and yard.gap > 0.03
+    for other, goal in ((parked, 1), ((*parked[:3], 0.1), 1), ((*parked[:2], 3.4, 0.0), 1)):  # moving; turned
+        fleet = fleet_of(0, off, other, goals=(0, goal))
+        row = driving(aisle, fleet)
+        row[sk.NODE] = sk.nearest_node(np.array([3.5, 3.5]), aisle)
+        speed, _, _ = move(row, fleet.pose[0], 0.0, 0.0, fleet, aisle, NUMBERS)
+        assert (speed > 0.0) == (row[sk.BLOCKED] == 0.0) == (other is parked)
+        assert speed <= SQUEEZE_SPEED
+
+
+def test_one_that_has_hardly_come_out_goes_back_in_for_one_that_cannot_turn_in_the_lane(aisle: Tables) -> None:
+    # Robot 0 drives south past the places of robots 1 and 2, who want to come out; robot 2 already bars the lane, and
+    # behind stands another.
+    poses = [(3.508, 4.337, -1.558, 0.0), (2.407, 4.895, 3.136, 0.0), (2.508, 3.501, -3.141, 0.0)]
+    yard = Yard(aisle, [*poses, (3.5, 6.05, -math.pi / 2, 0.0)], [0, 5, 3, 2])
+    yard.skill[1:3, sk.PHASE], yard.skill[3, sk.PHASE] = sk.LEAVE_HOME, sk.PARKED
+    yard.skill[1:3, sk.HOME], yard.skill[1:3, sk.PICK_PLACE] = (2, 1), (5, 3)
+    went_in = False
+    while yard.now < 60.0 and (yard.skill[0, sk.PHASE] != sk.PARKED or yard.skill[2, sk.PHASE] == sk.LEAVE_HOME):
+        yard.step()
+        went_in |= yard.pose[2, 0] < 2.45
+    assert yard.now < 60.0 and went_in and yard.gap > 0.0
+
+
+@pytest.fixture(scope="module")
+def row() -> Tables:
+    # Two lanes 1.4 m apart: places 0 .. 6 east, south to north, too close to the lane before them to turn there beside
+    # a robot that stands in one; place 7 west, across from place 3.
+    places = [(6.4, 2.1 + 1.4 * place, 0.0) for place in range(7)] + [(2.0, 6.3, math.pi)]
+    parking = tuple(Place(name=f"p{n}", type="parking", x=x, y=y, yaw=yaw) for n, (x, y, yaw) in enumerate(places))
+    return build_tables(FloorPlan(name="row", size=(8.4, 12.6), lattice=1.4, boxes=(), places=parking))
+
+
+@pytest.mark.parametrize("empty", [0, 1, 5, 6])
+@pytest.mark.parametrize("yaw", [-math.pi / 2, math.pi / 2])
+def test_a_robot_between_parked_ones_shifts_to_where_it_has_room_to_turn(row: Tables, empty: int, yaw: float) -> None:
+    homes = [home for home in range(7) if home != empty]
+    poses = [(4.9, 7.6, yaw, 0.0), *(tuple(sk.parked_pose(home, row, NUMBERS)) for home in homes)]
+    yard = Yard(row, poses, [7, *homes])
+    yard.skill[1:, sk.PHASE] = sk.PARKED
+    assert yard.all_arrive_within(90.0) and yard.gap > 0.0
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -145,9 +145,9 @@ def board_of(ros: JobBoard, places: int) -> Board:
         if job.robot:
             granted[job.robot] = JobFacts(job.serial, job.pallet, job.sku, job.origin, job.target)
         else:
-            rows.extend((job.pallet, job.type, job.sku, job.origin, job.target))
+            rows.extend((job.pallet, job.type, job.sku, job.origin, job.target, job.promised))
             opened.append(job.opened)
-    jobs = np.array(rows, np.int32).reshape(-1, 5)
+    jobs = np.array(rows, np.int32).reshape(-1, 6)
     return Board(ros.tick, seconds(ros.header.stamp), ros.resolved, BoardFacts(jobs, np.array(opened, float), granted))
 
 
@@ -162,8 +162,9 @@ def stock_facts(ros: StockReport) -> StockFacts:
     Raises:
         ValueError: arrays that are not one number per family, or an order line of an unknown family.
     """
-    columns = [np.array(values, float) for values in (ros.stock, ros.pipeline, ros.demand, ros.slack, ros.recent)]
-    stock, pipeline, demand, slack, recent = columns
+    told = (ros.stock, ros.pipeline, ros.demand, ros.slack, ros.finishing, ros.recent)
+    columns = [np.array(values, float) for values in told]
+    stock, pipeline, demand, slack, finishing, recent = columns
     families = [line.sku for line in ros.lines]
     if any(column.shape != (SKUS,) for column in columns) or any(family >= SKUS for family in families):
         raise ValueError(
@@ -175,7 +176,7 @@ def stock_facts(ros: StockReport) -> StockFacts:
         lines[row] = line.subject, line.sku, line.lines_left
         line_facts[row] = line.slack, line.age, line.haul_distance if line.releasable else -1.0
     totals = np.array([ros.free_slots, ros.open_lines, ros.released, ros.cutoff])
-    return StockFacts(stock, pipeline, demand, slack, recent, totals, ros.can_reorder, lines, line_facts)
+    return StockFacts(stock, pipeline, demand, slack, finishing, recent, totals, ros.can_reorder, lines, line_facts)
 
 
 def queue_facts(ros: QualityReport) -> QueueFacts:

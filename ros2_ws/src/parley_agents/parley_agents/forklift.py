@@ -44,7 +44,7 @@ DOCKING_PHASES = (
 class BoardFacts(NamedTuple):
     """The job board as a forklift reads it."""
 
-    jobs: np.ndarray  # [J, 5] int32, open jobs: pallet serial, type, family, origin, target
+    jobs: np.ndarray  # [J, 6] int32, open jobs: pallet serial, type, family, origin, target, promised to an order line
     opened: np.ndarray  # [J] float64, s
     granted: dict[str, JobFacts]  # robot name: its job
 
@@ -112,7 +112,7 @@ class ForkliftBody:
     def _forget(self) -> None:
         """Know nothing, as at the start."""
         self.others[:] = np.nan
-        self.board = BoardFacts(np.zeros((0, 5), np.int32), np.zeros(0), {})
+        self.board = BoardFacts(np.zeros((0, 6), np.int32), np.zeros(0), {})
         self.sensors = RobotFacts(np.zeros(0, np.float32), 0.0, 0.0, 0.0, -math.inf, -math.inf)
         self.job: JobFacts | None = None
         self._skill: np.ndarray | None = None  # until ledger and sensors have said where the robot stands
@@ -125,7 +125,7 @@ class ForkliftBody:
         """Load or compile every kernel now, on facts of no meaning, so that no tick waits for it later."""
         self.others[:] = 0.0
         self.sensors = RobotFacts(np.ones(8, np.float32), 0.0, 0.1, 0.0, 0.0, 0.0)
-        self.board = BoardFacts(np.zeros((1, 5), np.int32), np.zeros(1), {})
+        self.board = BoardFacts(np.zeros((1, 6), np.int32), np.zeros(1), {})
         self.orient(is_carrying=True)
         assert self._skill is not None
         self.observe(0.0)
@@ -181,6 +181,7 @@ class ForkliftBody:
             self.me,
             self.board.jobs,
             self.board.opened,
+            np.zeros(len(self.board.jobs)),
             self.sensors.battery,
             self.sensors.is_charging,
             self._tables,

@@ -16,10 +16,11 @@ from sim.warehouse.settings import SKUS
 class StockFacts(NamedTuple):
     """A stock report as plain arrays; meanings as in parley_msgs/StockReport."""
 
-    stock: np.ndarray  # [SKUS] float64, as are the next four
+    stock: np.ndarray  # [SKUS] float64, as are the next five
     pipeline: np.ndarray
     demand: np.ndarray
     slack: np.ndarray  # s
+    finishing: np.ndarray
     recent: np.ndarray
     totals: np.ndarray  # [4] float64: share of free slots, open lines, released lines, s until the next cut-off
     can_reorder: bool
@@ -29,9 +30,10 @@ class StockFacts(NamedTuple):
 
 def no_stock() -> StockFacts:
     """An empty zone nobody orders from; the shapes and types the kernel takes."""
-    stock, pipeline, demand, slack, recent = np.zeros((5, SKUS))
+    stock, pipeline, demand, slack, finishing, recent = np.zeros((6, SKUS))
     lines = np.zeros((0, 3), np.int32)
-    return StockFacts(stock, pipeline, demand, slack, recent, np.zeros(4), False, lines, np.zeros((0, 3)))
+    line_facts = np.zeros((0, 3))
+    return StockFacts(stock, pipeline, demand, slack, finishing, recent, np.zeros(4), False, lines, line_facts)
 
 
 class InventoryBody:

@@ -46,8 +46,8 @@ class Reporter:
         self._s, self._crew = dispatcher.state, dispatcher.crew
         self._tables, self._rules = dispatcher.tables, dispatcher.rules
         slots = self._s.job_type.shape[1]
-        self._jobs, self._opened = np.zeros((slots, 5), np.int32), np.zeros(slots)
-        self._families = np.zeros((4, SKUS))  # stock, pipeline, demand, slack
+        self._jobs, self._opened = np.zeros((slots, 6), np.int32), np.zeros(slots)
+        self._families = np.zeros((5, SKUS))  # stock, pipeline, demand, slack, finishing
         self._totals = np.zeros(4)
         self._lines, self._line_facts = np.zeros((LINE_FACTS, 3), np.int32), np.zeros((LINE_FACTS, 3))
         self._queue, self._queue_facts = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4))
@@ -70,14 +70,15 @@ class Reporter:
 
     def job_board(self, resolved: bool) -> JobBoard:
         """All jobs that could be granted now, then those that robots have."""
-        count = open_jobs(self._s, 0, self._tables, self._jobs, self._opened)
+        count = open_jobs(self._s, 0, self._tables, self._rules, self._jobs, self._opened)
         board = JobBoard(header=self._header, tick=self._number, resolved=resolved)
         board.jobs = [*self._open_jobs(count), *self._granted_jobs()]
         return board
 
     def _open_jobs(self, count: int) -> Iterator[Job]:
-        serial_of = dict(zip(self._s.pallet_serial[0].tolist(), self._s.job_serial[0].tolist(), strict=True))
-        for (pallet, kind, sku, origin, target), opened in zip(
+        serials = np.where(self._s.job_type[0] != NO_JOB, self._s.job_serial[0], -1)
+        serial_of = dict(zip(self._s.pallet_serial[0].tolist(), serials.tolist(), strict=True))
+        for (pallet, kind, sku, origin, target, promised), opened in zip(
             self._jobs[:count].tolist(), self._opened[:count].tolist(), strict=True
         ):
             yield Job(
@@ -88,6 +89,7 @@ class Reporter:
                 origin=origin,
                 target=target,
                 opened=opened,
+                promised=promised > 0,
             )
 
     def _granted_jobs(self) -> Iterator[Job]:
@@ -102,28 +104,31 @@ class Reporter:
                 origin=place if place >= 0 else int(self._dispatcher.last_place[slot]),
                 target=int(s.job_target[0, slot]),
                 opened=float(s.job_opened[0, slot]),
+                promised=bool(s.pallet_line[0, slot] >= 0),
                 robot=self._crew.robots[s.job_robot[0, slot]],
             )
 
     def stock_reports(self) -> Iterator[StockReport]:
         """One for each inventory agent."""
-        stock, on_order, demand, slack = self._families
+        stock, on_order, demand, slack, finishing = self._families
         for zone, agent in enumerate(self._crew.of_kind("inventory")):
             told = stock_facts(
                 self._s,
                 0,
                 zone,
                 self._tables,
+                self._rules,
                 stock,
                 on_order,
                 demand,
                 slack,
+                finishing,
                 self._totals,
                 self._lines,
                 self._line_facts,
             )
             ros = StockReport(header=self._header, tick=self._number, agent=agent)
-            ros.stock, ros.pipeline, ros.demand, ros.slack = (_floats(values) for values in self._families)
+            ros.stock, ros.pipeline, ros.demand, ros.slack, ros.finishing = map(_floats, self._families)
             ros.recent = _floats(self._s.recent[0])
             ros.free_slots, ros.open_lines, ros.released, ros.cutoff = self._totals.tolist()
             ros.can_reorder = bool(on_order.sum() < self._rules.max_pipeline)

@@ -69,7 +69,8 @@ class Page:
     def __init__(self, tick: int, time: float, first_event: int) -> None:
         self.inserts: defaultdict[Table, list[Row]] = defaultdict(list)
         self.updates: defaultdict[tuple[Table, tuple[str, ...]], list[Row]] = defaultdict(list)
-        self._tick, self._time = tick, time
+        self.time = time  # s
+        self._tick = tick
         self._first_event = first_event
 
     def insert(self, table: Table, **row: Any) -> None:
@@ -84,7 +85,7 @@ class Page:
     def tell(self, what: str, about: str) -> None:
         """Add to the log of events."""
         number = self._first_event + len(self.inserts[schema.events])
-        self.insert(schema.events, number=number, tick=self._tick, time=self._time, what=what, about=about)
+        self.insert(schema.events, number=number, tick=self._tick, time=self.time, what=what, about=about)
 
 
 class Chronicler:
@@ -164,10 +165,7 @@ class Chronicler:
             was_live, is_live = before.job_type[0, slot] != NO_JOB, after.job_type[0, slot] != NO_JOB
             was, phase = int(before.job_phase[0, slot]), int(after.job_phase[0, slot])
             if was_live and not (is_live and new == old):
-                if was < CARRYING:
-                    page.update(schema.jobs, {"serial": old}, picked=now)
-                page.update(schema.jobs, {"serial": old}, dropped=now)
-                page.tell("dropped", f"job {old}")
+                self._end_job(page, old, was)
             if not is_live:
                 continue
             if not was_live or new != old:
@@ -184,6 +182,17 @@ class Chronicler:
             if phase == CARRYING and was < CARRYING:
                 page.update(schema.jobs, {"serial": new}, picked=now)
                 page.tell("picked", f"job {new}")
+
+    def _end_job(self, page: Page, serial: int, phase: int) -> None:
+        """A job that no robot had is withdrawn: its pallet was brought in vain, and serves an order where it stands."""
+        if phase == OPEN_JOB:
+            page.update(schema.jobs, {"serial": serial}, withdrawn=page.time)
+            page.tell("withdrawn", f"job {serial}")
+            return
+        if phase < CARRYING:
+            page.update(schema.jobs, {"serial": serial}, picked=page.time)
+        page.update(schema.jobs, {"serial": serial}, dropped=page.time)
+        page.tell("dropped", f"job {serial}")
 
     def _insert_job(self, page: Page, after: State, slot: int) -> None:
         place = self._names.place(after.pallet_place[0, slot])
@@ -222,9 +231,9 @@ class Chronicler:
 
     def _orders(self, page: Page, before: State, after: State) -> None:
         now, numbers = float(after.time[0]), self._memory.order_number[0]
-        came = np.flatnonzero(~before.order_active[0] & after.order_active[0])
         rows = range(int(before.stream_next[0]), int(after.stream_next[0]))
-        for slot, number in zip(came, rows, strict=True):  # the rules fill free slots from the lowest on
+        came = np.flatnonzero(~before.order_active[0])[: len(rows)]  # the rules fill free slots from the lowest on
+        for slot, number in zip(came, rows, strict=True):
             numbers[slot] = number
             page.update(schema.orders, {"number": number}, came=now)
             page.tell("order came", f"order {number}")
@@ -233,14 +242,22 @@ class Chronicler:
         for line in np.flatnonzero((was != after.line_state[0]) & (after.line_state[0] >= RELEASED)):
             key = {"order_number": int(numbers[line // LINES]), "line": int(line % LINES)}
             if was[line] == OPEN_LINE:
-                promised = np.flatnonzero((after.pallet_line[0] == line) & (after.job_type[0] != NO_JOB))
-                pallet = int(after.pallet_serial[0, promised[0]]) if len(promised) else None
-                page.update(schema.order_lines, key, released=now, pallet=pallet)
+                page.update(schema.order_lines, key, released=now, pallet=_pallet_of(before, after, int(line)))
             if after.line_state[0, line] == SHIPPED:
                 page.update(schema.order_lines, key, shipped=now)
-        for slot in np.flatnonzero(before.order_active[0] & ~after.order_active[0]):
+        was_active = before.order_active[0].copy()
+        was_active[came] = True
+        for slot in np.flatnonzero(was_active & ~after.order_active[0]):  # some are served as they come, from a dock
             page.update(schema.orders, {"number": int(numbers[slot])}, done=now)
             page.tell("order done", f"order {int(numbers[slot])}")
+
+
+def _pallet_of(before: State, after: State, line: int) -> int | None:
+    """Serial number of the pallet that has just been promised to an order line, or has just served it unpromised."""
+    has_job = after.job_type[0] != NO_JOB
+    is_new = has_job if after.line_state[0, line] == RELEASED else before.pallet_line[0] < 0
+    slots = np.flatnonzero((after.pallet_line[0] == line) & (after.pallet_serial[0] >= 0) & is_new)
+    return int(after.pallet_serial[0, slots[0]]) if len(slots) else None
 
 
 def insert_pallet(page: Page, state: State, slot: int) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Boolean, Column, Double, Integer, MetaData, String, Table, Text
 
-VERSION = 2  # of this layout; a ledger of another version is refused
+VERSION = 3  # of this layout; a ledger of another version is refused
 
 metadata = MetaData()
 
@@ -70,6 +70,7 @@ jobs = _table(
     granted=Double,
     picked=Double,
     dropped=Double,
+    withdrawn=Double,  # without a robot: an order took the pallet where it stood
 )
 reorders = _table("reorders", "number", family=Integer, agent=Integer, placed=Double, due=Double, arrived=Double)
 inspections = _table(

@@ -42,6 +42,7 @@ SHOWN = {
     "late_s": "late (s)",
     "defects_shipped": "defects",
     "over_orders": "over-orders",
+    "pallets_in_vain": "in vain",
     "claim_conflicts": "conflicts",
     "contacts": "contacts",
     "blocked_s": "blocked (s)",

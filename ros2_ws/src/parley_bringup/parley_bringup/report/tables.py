@@ -34,6 +34,7 @@ _LINES = (
     _Line("false rejects", _kpi("false_rejects"), 0, -1),
     _Line("stock-outs", _kpi("stock_outs"), 0, -1),
     _Line("over-orders", _kpi("over_orders"), 0, -1),
+    _Line("pallets in vain", _kpi("pallets_in_vain"), 0, -1),
     _Line("claim conflicts", _kpi("claim_conflicts"), 0, -1),
     _Line("contacts", _kpi("contacts"), 0, -1),
     _Line("near misses", _kpi("near_misses"), 0, -1),
