@@ -87,7 +87,7 @@ def test_the_shipped_bundle_tells_whom_it_listens_to_and_decides_the_same() -> N
     assert np.abs(links[:, range(8), range(8)]).max() == 0.0
     assert links.std(axis=0).max() > 0.05  # whom one listens to changes
     plain = play(world, lambda kind, n: OnboardPolicy(bundle, kind, n + 1), 5, reach=SETTINGS.radio.range)
-    plain.pop("reward")
+    plain.pop("reward"), plain.pop("alive_s")
     assert scenes[-1].kpis == plain
     out_of_range = list(scenes_of(world, watched, 5, 2, 0.0, 0.0))
     assert out_of_range[-1].links is not None and out_of_range[-1].links.max() == 0.0
