@@ -18,7 +18,7 @@ from sim.warehouse.kpis import KPIS
 from sim.warehouse.state import State
 from tests.support.scripted_decisions import CREW, TOP, play, told
 
-TICKS, SEED, KILLS = 240, 11, 10
+TICKS, SEED, KILLS = 240, 2, 10
 HISTORY = ("orders", "order_lines", "pallets", "jobs", "reorders", "inspections", "judgements", "events")
 
 
