@@ -64,7 +64,7 @@ def analyze(
     findings = _watched(policy, world, settings, console)
     pairs = judge_pairs(findings.figures, settings.listening.least_influence)
     result: dict[str, Any] = {
-        "bundle": str(folder),
+        "bundle": str(folder.relative_to(home()) if folder.is_relative_to(home()) else folder),
         "weights_sha256": policy.manifest.weights_sha256,
         "protocol_id": policy.manifest.protocol_id,
         "commit": checked_out_commit(home()),
