@@ -89,13 +89,13 @@ def test_frictions_and_masses_reach_the_bodies():
 
 
 def used(**changes):
-    """What a world whose robots all take what was released does in a minute: energy (Wh) and distance (m)."""
+    """What a world whose robots all take what was released does in two minutes: energy (Wh) and distance (m)."""
     env = make(1, stagger=False, load=(1.0, 1.0))
     env.settings = changed(jobs={"offered": "released"})
     env._randomisation = ranges(**changes)
     env.reset(2)
     env.robots.energy[:] = 0.9 * env.numbers.battery[0, 0]
-    for _ in range(60):
+    for _ in range(120):
         seen = env.observe()
         choices = [seen.kinds[kind].mask[0, :, 1].astype(np.int64) for kind in ("forklift", "inventory", "quality")]
         env.step(np.concatenate(choices)[None])
