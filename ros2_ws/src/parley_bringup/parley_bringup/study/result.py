@@ -13,6 +13,7 @@ from parley_bringup.study.records import Run
 from parley_bringup.study.settings import Condition, Goal, Per, Policy, StudySettings, Sweep
 
 HOUR = 3600.0
+POOLED = 10_000_000  # between the seeds of two conditions that are pooled; more than any seed
 VERDICTS = ("held", "held, but the interval reaches below", "missed, but the interval reaches it", "missed")
 
 
@@ -86,7 +87,7 @@ def read_outcome(
             table = _gather(played, wanted.get(policy, ("",))) if played else None
             if table and table.seeds:
                 tables.setdefault(name, {})[policy] = table
-    judged = [_judge(goal, tables, skipped) for goal in settings.goals]
+    judged = [_judge(goal, settings, tables, skipped) for goal in settings.goals]
     return Outcome(settings, tables, skipped, judged)
 
 
@@ -94,6 +95,15 @@ def _gather(played: dict[str, dict[int, Run]], order: Iterable[str]) -> Table:
     bundles = tuple(bundle for bundle in order if bundle in played)
     seeds = tuple(sorted(set.intersection(*(set(played[bundle]) for bundle in bundles))))
     return Table(bundles, seeds, tuple(tuple(played[bundle][seed] for seed in seeds) for bundle in bundles))
+
+
+def _pool(tables: list[Table]) -> Table:
+    """Episodes of several conditions side by side, under seeds of their own; of the bundles that played all."""
+    bundles = [bundle for bundle in tables[0].bundles if all(bundle in table.bundles for table in tables)]
+    parts = [table.of(bundles, table.seeds) for table in tables]
+    seeds = [POOLED * place + seed for place, part in enumerate(parts) for seed in part.seeds]
+    rows = zip(*(part.runs for part in parts), strict=True)
+    return Table(tuple(bundles), tuple(seeds), tuple(tuple(run for part in row for run in part) for row in rows))
 
 
 def compare(one: Table, other: Table, per: Per) -> Interval | None:
@@ -106,13 +116,16 @@ def compare(one: Table, other: Table, per: Per) -> Interval | None:
     return ratio_interval(one.work(per), other.work(per))
 
 
-def _judge(goal: Goal, tables: dict[str, dict[Policy, Table]], skipped: dict[str, str]) -> Judged:
-    sides = [(goal.at, goal.policy), goal.rival[::-1]]
-    for at, policy in sides:
-        if policy not in tables.get(at, {}):
-            reason = skipped.get(at) or skipped.get(f"{at}, {policy}") or skipped.get(policy) or "not played yet"
-            return Judged(goal, None, "not measured", f"{at}, {policy}: {reason}")
-    one, other = (tables[at][policy] for at, policy in sides)
+def _judge(
+    goal: Goal, settings: StudySettings, tables: dict[str, dict[Policy, Table]], skipped: dict[str, str]
+) -> Judged:
+    sides = [(settings.members_of(goal.at), goal.policy), (settings.members_of(goal.rival[1]), goal.rival[0])]
+    for members, policy in sides:
+        for at in members:
+            if policy not in tables.get(at, {}):
+                reason = skipped.get(at) or skipped.get(f"{at}, {policy}") or skipped.get(policy) or "not played yet"
+                return Judged(goal, None, "not measured", f"{at}, {policy}: {reason}")
+    one, other = (_pool([tables[at][policy] for at in members]) for members, policy in sides)
     figure = compare(one, other, goal.per)
     if figure is None:
         return Judged(goal, None, "not measured", "no common seed, or the rival finished nothing")

@@ -94,7 +94,7 @@ class Sweep(Settings):
 
 
 class Goal(Settings):
-    """A ratio of orders an hour that shall be `least`: of a policy and a condition, to another policy or condition."""
+    """A ratio of orders an hour that shall be `least`: of a policy and a condition or group, to another of either."""
 
     about: str
     policy: Policy = "learned"
@@ -127,6 +127,7 @@ class StudySettings(Settings):
     joins_after: tuple[float, float]
     conditions: tuple[Condition, ...] = Bound(min_length=1)
     sweeps: tuple[Sweep, ...] = ()
+    groups: dict[str, tuple[str, ...]] = Bound(default_factory=dict)
     goals: tuple[Goal, ...] = ()
 
     @model_validator(mode="after")
@@ -144,12 +145,24 @@ class StudySettings(Settings):
         for condition in self._all():
             if known.setdefault(condition.name, condition) != condition:
                 raise ValueError(f"conditions: two that differ are called {condition.name}")
+        for group, members in self.groups.items():
+            if group in known or not members:
+                raise ValueError(f"groups.{group}: wanted a name of its own and at least one condition")
+            for member in members:
+                _known(member, known, f"groups.{group}")
         for number, goal in enumerate(self.goals):
-            for policy, at in ((goal.policy, goal.at), goal.rival):
-                _known(at, known, f"goals.{number}")
-                if policy not in self.policies_of(known[at]):
-                    raise ValueError(f"goals.{number}: {at} is not measured with '{policy}'; add it to its policies")
+            for policy, place in ((goal.policy, goal.at), goal.rival):
+                _known(place, [*known, *self.groups], f"goals.{number}")
+                for at in self.members_of(place):
+                    if policy not in self.policies_of(known[at]):
+                        raise ValueError(
+                            f"goals.{number}: {at} is not measured with '{policy}'; add it to its policies"
+                        )
         return self
+
+    def members_of(self, place: str) -> tuple[str, ...]:
+        """The conditions of a group, or the condition of that name alone."""
+        return self.groups.get(place, (place,))
 
     def _all(self) -> Iterator[Condition]:
         yield from self.conditions
