@@ -266,6 +266,11 @@ def test_goals_count_per_fleet_per_robot_and_per_robot_alive() -> None:
     assert "no such map" in page and "### dies, from home" in page
     told = plain(outcome)
     assert told["conditions"]["home"]["greedy"]["learned_over_this"]["value"] == pytest.approx(1.55)
+    swept = told["sweeps"][0]["orders_per_hour"]["learned"]
+    assert [(point["at"], point["value"]) for point in swept] == [
+        (0.0, pytest.approx(15.5)),
+        (0.25, pytest.approx(15.5)),
+    ]
     json.dumps(told, allow_nan=False)
 
 

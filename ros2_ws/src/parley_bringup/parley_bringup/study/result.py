@@ -187,7 +187,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
                 "of": sweep.of,
                 "per": sweep.per,
                 "orders_per_hour": {
-                    policy: [{"value": value, **(_plain(figure) or {})} for value, figure in points]
+                    policy: [{"at": value, **(_plain(figure) or {})} for value, figure in points]
                     for policy, points in sweep_rates(outcome, sweep).items()
                 },
             }
