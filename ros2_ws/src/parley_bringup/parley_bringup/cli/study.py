@@ -89,9 +89,8 @@ def study(
             outcome = read_outcome(settings, runs, {policy: list(named) for policy, named in teams.items()}, skipped)
             result = {
                 "commits": sorted({run.commit for run in runs}),
-                "data": str(data or ""),
-                "bundles": teams["learned"],
-                "without": teams["without"],
+                "bundles": {name: Path(folder).name for name, folder in teams["learned"].items()},
+                "without": {name: Path(folder).name for name, folder in teams["without"].items()},
                 **plain(outcome),
             }
             _write(outcome, out, result)
