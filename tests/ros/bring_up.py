@@ -51,6 +51,7 @@ def bring_up(
             process.wait(timeout=10)
             state = STATE_NAMES.get(peer.state, peer.state)
             reason = peer.refusal or "it did not refuse"
+            reason += f"; its service is {'ready' if peer._change.service_is_ready() else 'not found'}"
             raise AssertionError(f"{name}: no {what} in {limit:g} s; it is {state}, last heard {heard}; {reason}")
 
     beats = node.create_subscription(Heartbeat, HEARTBEAT_TOPIC, hear, 10)

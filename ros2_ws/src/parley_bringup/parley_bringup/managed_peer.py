@@ -27,7 +27,6 @@ WORDS_DELAY = 0.3  # s for the reason of a refusal to arrive on /diagnostics
 QUERY_PATIENCE = 2.0  # s to answer what its state is
 QUERY_AGAIN = 1.0  # s without an answer after which it is asked once more what its state is
 LOST_AFTER = 3.0  # s without an answer after which a node that beats on in its old state is asked what its state is
-RENEW_AFTER = 5.0  # s in which a node that beats on has answered nothing at all; then it is asked by new clients
 
 
 class ManagedPeer:
@@ -46,8 +45,8 @@ class ManagedPeer:
         self.fault = ""  # the last ERROR it told on /diagnostics
         self.refusal = ""  # why its last change of state failed; empty: it did not
         self.tries = 0
-        self._node = node
-        self._make_clients()
+        self._change = node.create_client(ChangeState, f"{name}/change_state")
+        self._query = node.create_client(GetState, f"{name}/get_state")
         self._on_answer = on_answer
         self._goal: int | None = None
         self._deadline = 0.0
@@ -56,7 +55,6 @@ class ManagedPeer:
         self._asked = 0.0  # when it was asked to change
         self._question: Any = None  # the answer to what its state is
         self._questioned = 0.0  # when it was asked so
-        self._answered = 0.0  # when it last answered anything, or was first asked
         self._refused_at: float | None = None
         self._trusted_from = 0.0
 
@@ -86,7 +84,6 @@ class ManagedPeer:
             return
         self.refusal, self.fault = "", ""
         self._goal, self._deadline, self._patience = goal, now + patience, patience
-        self._answered = now
 
     def step(self, now: float) -> None:
         """Send what can be sent, and see whether the change has come about, failed or taken too long."""
@@ -110,27 +107,8 @@ class ManagedPeer:
             self._reached(now)  # the answer was lost, the heartbeat was not
         elif now > self._deadline:
             self._judge(now)
-        elif self._is_deaf(now):
-            self._renew(now)
         elif self._is_answer_lost(now):
             self._ask_again(now)
-
-    def _is_deaf(self, now: float) -> bool:
-        """Whether the node beats on in its old state, and yet nothing asked of it is ever answered."""
-        is_up = self.heard is not None and self.heard > self._answered + RENEW_AFTER / 2
-        return is_up and now - self._answered > RENEW_AFTER and (self.state, self._goal) in _WAYS
-
-    def _renew(self, now: float) -> None:
-        """Ask by new clients: those two ends may never find each other, others do."""
-        self._node.get_logger().warning(f"{self.name} answers nothing; asking it by new clients")
-        self._node.destroy_client(self._change)
-        self._node.destroy_client(self._query)
-        self._make_clients()
-        self._future, self._question, self._answered = None, None, now
-
-    def _make_clients(self) -> None:
-        self._change = self._node.create_client(ChangeState, f"{self.name}/change_state")
-        self._query = self._node.create_client(GetState, f"{self.name}/get_state")
 
     def _is_answer_lost(self, now: float) -> bool:
         """Whether the node, asked long ago, beats on in a state it should have left: it is not at work on it."""
@@ -164,7 +142,7 @@ class ManagedPeer:
     def _told_state(self, now: float) -> int | None:
         """What the node says its state is; None until it has answered."""
         if self._question is not None and self._question.done():
-            answer, self._question, self._answered = self._question.result(), None, now
+            answer, self._question = self._question.result(), None
             return int(answer.current_state.id)
         is_due = self._question is None or now - self._questioned > QUERY_AGAIN
         if is_due and self._query.service_is_ready():
