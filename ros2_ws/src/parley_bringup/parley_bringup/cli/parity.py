@@ -33,11 +33,15 @@ def parity(
 ) -> None:
     """Play recorded decisions in the fast and in the PyBullet warehouse, and compare what came of them.
 
+    Jobs are those that were released for orders, whatever jobs.offered says, so that both worlds do the same work.
+
     The limits are those of config/parity.yaml; exit code 1 where one of them does not hold.
     """
     config = home() / "config"
     plan, limits = read_plan(map_file), read_limits(config / "parity.yaml")
     settings, contract = read_warehouse(config / "warehouse.yaml"), read_contract(config / "contract.yaml")
+    released = settings.jobs.model_copy(update={"offered": "released"})  # a claim on stock depends on what came before
+    settings = settings.model_copy(update={"jobs": released})
     streams, popularity = order_streams(str(config / "orders.yaml"), (1.0, 1.0))
     tables, bodies, length = [build_tables(plan)], read_bodies(config / "bodies.yaml"), 60.0 * minutes
     world = (1, forklifts, length + 2.0 * contract.tick, tables, settings, bodies, contract, streams, popularity)
