@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,10 @@ class Party:
 
 @contextmanager
 def on_the_wire(*parties: Party) -> Iterator[Callable[..., None]]:
-    """Gives `until(holds, limit)`, which serves all parties until `holds()`; closes them at the end."""
+    """Gives `until(holds, limit)`, which serves all parties until `holds()`; closes them at the end.
+
+    It begins when everybody can hear everybody: what is said before is lost to those not found yet, and for good.
+    """
     alive = list(parties)
 
     def until(holds: Callable[[], bool], limit: float = 10.0) -> None:
@@ -63,11 +67,22 @@ def on_the_wire(*parties: Party) -> Iterator[Callable[..., None]]:
                     party.serve()
 
     try:
+        until(lambda: everybody_is_matched(alive), limit=30.0)
         yield until
     finally:
         for party in alive:
             if party.context.ok():
                 party.close()
+
+
+def everybody_is_matched(parties: list[Party]) -> bool:
+    """Each publisher of these parties knows of every subscription to its topic that they have, and the other way."""
+    nodes = [node for party in parties for node in party.nodes]
+    ears = Counter(ear.topic_name for node in nodes for ear in node.subscriptions)
+    mouths = Counter(mouth.topic_name for node in nodes for mouth in node.publishers)
+    return all(
+        mouth.get_subscription_count() >= ears[mouth.topic_name] for node in nodes for mouth in node.publishers
+    ) and all(ear.get_publisher_count() >= mouths[ear.topic_name] for node in nodes for ear in node.subscriptions)
 
 
 class Spy(Node):
