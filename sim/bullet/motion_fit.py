@@ -27,8 +27,8 @@ from sim.warehouse.floorplan import FloorPlan, Place
 from sim.warehouse.motion import move
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import Fitted, MotionNumbers, WarehouseSettings
+from sim.warehouse.sight import Fleet
 from sim.warehouse.skill import PARKED, can_take_job, has_lifted, new_skill, parked_pose, start_job
-from sim.warehouse.traffic import Fleet
 
 FITTED = ("drive_lag", "drive_acceleration", "turn_lag", "turn_acceleration")
 LOW, HIGH = (0.0, 0.3, 0.0, 0.5), (1.0, 10.0, 1.0, 20.0)  # bounds of the search

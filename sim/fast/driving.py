@@ -15,9 +15,9 @@ from sim.warehouse.motion import move
 from sim.warehouse.numbers import Numbers, battery_of, motion_of
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.sight import Fleet
 from sim.warehouse.skill import BLOCKED_TOTAL, HOME, SPEED, TRAVELLED, has_lifted, wrap
 from sim.warehouse.state import State
-from sim.warehouse.traffic import Fleet
 
 
 @kernel

@@ -15,9 +15,10 @@ from sim.warehouse.observe import PICK_DISTANCE
 from sim.warehouse.routes import Tables
 from sim.warehouse.rules import advance
 from sim.warehouse.settings import Rules
+from sim.warehouse.sight import Fleet
 from sim.warehouse.skill import RESTING, can_take_job, has_lifted, let_go, start_job
 from sim.warehouse.state import CARRYING, GRANTED, NO_JOB, State
-from sim.warehouse.traffic import Fleet, give_way, reroute
+from sim.warehouse.traffic import give_way, reroute
 
 
 @allocating

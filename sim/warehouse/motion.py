@@ -10,6 +10,8 @@ from sim.warehouse.compiled import inlined, kernel
 from sim.warehouse.right_of_way import must_wait
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.shifting import ARRIVED, SHARP_TURN, back_off
+from sim.warehouse.sight import Fleet, in_turn, in_way, note_blocker, past_docked
 from sim.warehouse.skill import (
     ALIGN_DROP,
     ALIGN_HOME,
@@ -44,19 +46,9 @@ from sim.warehouse.skill import (
     is_turned,
     wrap,
 )
-from sim.warehouse.traffic import (
-    ARRIVED,
-    SHARP_TURN,
-    Fleet,
-    back_off,
-    give_way,
-    in_turn,
-    in_way,
-    note_blocker,
-    past_docked,
-    resolve,
-)
+from sim.warehouse.traffic import give_way, resolve
 from sim.warehouse.turning import turn_to
+from sim.warehouse.work_free import is_working_free, note_stall, work_free
 
 ALIGNED = 0.02  # rad
 CENTRED = 0.015  # m
@@ -113,6 +105,7 @@ def move(
     if skill[BLOCKED] > 0:
         skill[BLOCKED_TOTAL] += numbers.step
     skill[TRAVELLED] += abs(pose[3]) * numbers.step
+    note_stall(skill, pose, speed, yaw_rate, numbers)
     return speed, yaw_rate, fork
 
 
@@ -121,9 +114,11 @@ def _drive(
     skill: np.ndarray, pose: np.ndarray, now: float, fleet: Fleet, tables: Tables, numbers: MotionNumbers
 ) -> tuple[float, float]:
     """Follow the route to the goal's approach point."""
-    if skill[BACKING] != 0.0:
+    if skill[BACKING] != 0.0 and not is_working_free(skill):
         return back_off(skill, pose, now, fleet, tables, numbers)
     goal = goal_node(skill, tables)
+    if is_working_free(skill):
+        return work_free(skill, pose, now, goal, fleet, tables)
     node = int(skill[NODE])
     gap = math.hypot(tables.node_x[node] - pose[0], tables.node_y[node] - pose[1])
     is_last = node == goal and skill[DETOUR] < 0
@@ -198,6 +193,9 @@ def _align(
         skill[PHASE] += 1
         skill[BLOCKED] = 0.0
         return 0.0, 0.0
+    if is_working_free(skill):
+        skill[PHASE] -= 1  # drive
+        return work_free(skill, pose, now, goal_node(skill, tables), fleet, tables)
     blocker = in_turn(pose, error, fleet)
     note_blocker(skill, blocker, numbers)
     if blocker >= 0:

@@ -8,8 +8,9 @@ import numpy as np
 
 from sim.warehouse.compiled import kernel
 from sim.warehouse.routes import Tables
+from sim.warehouse.sight import Fleet
 from sim.warehouse.skill import LET_PASS, WAIT_UNTIL, nearest_node
-from sim.warehouse.traffic import ASIDE, LONGEST_WAIT, LONGEST_WAY, Fleet, stands_still
+from sim.warehouse.traffic import ASIDE, LONGEST_WAIT, LONGEST_WAY, stands_still
 
 LOOK_OUT = 12.0  # m; robots farther away are not waited for
 

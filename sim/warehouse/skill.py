@@ -37,7 +37,9 @@ BACKING = 13  # metres still to back off; negative: to creep ahead
 LET_PASS, WAIT_UNTIL = 14, 15  # robot that shall pass first, and how long it is waited for (s)
 RESTING = 16  # 1: has chosen to charge; claims nothing until the battery holds enough (sim/warehouse/battery.py)
 MET, MET_X, MET_Y = 17, 18, 19  # robot of the last stand-off, and where it stood (m, map)
-SKILL_SIZE = 20
+STALLED, STALLED_X, STALLED_Y, STALLED_YAW = 20, 21, 22, 23  # s that commands have moved nothing, and where (m, rad)
+WORK_V, WORK_W, WORK_UNTIL = 24, 25, 26  # m/s, rad/s, s; the arc of sim/warehouse/work_free.py, 0: none
+SKILL_SIZE = 27
 
 
 @allocating
@@ -92,7 +94,7 @@ def start_job(skill: np.ndarray, pick: int, drop: int, is_loaded: bool) -> None:
         skill[PHASE] = TO_DROP if is_loaded else TO_PICK
     skill[DETOUR] = skill[LET_PASS] = -1
     skill[HOLD_UNTIL] = 0.0
-    skill[BACKING] = 0.0
+    skill[BACKING] = skill[WORK_UNTIL] = 0.0
     skill[RESTING] = 0.0
 
 

@@ -27,14 +27,14 @@ def turn_to(pose: np.ndarray, target: float, tables: Tables) -> float:
     Boxes, the floor's edge, and places, full or empty, count as obstacles.
     """
     short = wrap(target - pose[2])
-    if abs(short) < STEP or _is_free(pose, short, tables):
+    if abs(short) < STEP or is_turn_free(pose, short, tables):
         return short
     long = short - math.copysign(2.0 * math.pi, short)
-    return long if _is_free(pose, long, tables) else short
+    return long if is_turn_free(pose, long, tables) else short
 
 
 @kernel
-def _is_free(pose: np.ndarray, sweep: float, tables: Tables) -> bool:
+def is_turn_free(pose: np.ndarray, sweep: float, tables: Tables) -> bool:
     """Whether the corners clear everything that stands, all along the turn."""
     # Headings on a fixed grid, so that a turn once begun is judged by the same ones all the way.
     if room(pose[0], pose[1], tables) >= AMPLE:

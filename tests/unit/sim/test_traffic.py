@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.warehouse import shifting, sight, traffic, work_free
 from sim.warehouse import skill as sk
-from sim.warehouse import traffic
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import Box, FloorPlan, Place, read_floorplan
 from sim.warehouse.motion import SQUEEZE_SPEED, move
 from sim.warehouse.outline import outline_gap
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import read_warehouse
-from sim.warehouse.traffic import LONGEST_WAIT, Fleet
+from sim.warehouse.sight import Fleet
+from sim.warehouse.traffic import LONGEST_WAIT
 from sim.warehouse.turning import FRONT, HALF_WIDTH, REAR
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -119,7 +120,7 @@ def test_a_turn_waits_for_what_the_forks_would_sweep_over_and_for_nothing_on_the
     assert math.hypot(x, y) < FRONT
     fleet = fleet_of(0, (7.0, 7.0, 0.0, 0.0), (7.0 + x + REAR, 7.0 + y - HALF_WIDTH, 0.0, 0.0), UNHEARD, goals=(0,) * 3)
     for sweep, ahead, seen in ((-math.pi / 2, 5.0, 1), (math.pi / 2, 9.0, -1)):
-        assert traffic.in_turn(fleet.pose[0], sweep, fleet) == seen
+        assert sight.in_turn(fleet.pose[0], sweep, fleet) == seen
         row = driving(room, fleet)
         row[sk.NODE] = sk.nearest_node(np.array([7.0, ahead]), room)
         turns = move(row, fleet.pose[0], 0.0, 0.0, fleet, room, NUMBERS)[1] != 0.0
@@ -128,20 +129,20 @@ def test_a_turn_waits_for_what_the_forks_would_sweep_over_and_for_nothing_on_the
 
 def test_a_turn_does_not_see_what_stands_beside_the_body_unless_it_comes_nearer() -> None:
     fleet = fleet_of(1, (0.0, 2 * HALF_WIDTH + 0.3, 0.0, 0.0), (0.0,) * 4)
-    assert [traffic.in_turn(fleet.pose[1], sweep, fleet) for sweep in (0.2, math.pi / 2)] == [-1, 0]
+    assert [sight.in_turn(fleet.pose[1], sweep, fleet) for sweep in (0.2, math.pi / 2)] == [-1, 0]
     # Already too close to the left of the forks: turning away to the right is free.
     fleet = fleet_of(0, (0.0,) * 4, (FRONT - 0.05, HALF_WIDTH + FRONT + 0.01, -math.pi / 2, 0.0))
-    assert [traffic.in_turn(fleet.pose[0], sweep, fleet) for sweep in (-0.1, -0.7, 0.3)] == [-1, -1, 1]
+    assert [sight.in_turn(fleet.pose[0], sweep, fleet) for sweep in (-0.1, -0.7, 0.3)] == [-1, -1, 1]
 
 
 def test_the_nearest_robot_ahead_is_in_the_way_and_unheard_or_aside_ones_are_not() -> None:
     me, aside = (5.0, 5.0, 0.0, 0.0), (7.5, 5.0 + 2 * HALF_WIDTH + 0.2, 0.0, 0.0)
     fleet = fleet_of(2, UNHEARD, (9.5, 5.0, 0.0, 0.0), me, aside, (8.0, 5.0, 0.0, 0.0), UNHEARD)
-    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
-    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 1.0) == (-1, pytest.approx(3.0 - REAR - FRONT))
+    assert sight.in_way(fleet.pose[2], 0.0, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
+    assert sight.in_way(fleet.pose[2], 0.0, fleet, 1.0) == (-1, pytest.approx(3.0 - REAR - FRONT))
     fleet.pose[4, 0] = 2.0  # now it stands behind, the front towards the rear
-    assert traffic.in_way(fleet.pose[2], math.pi, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
-    assert traffic.in_way(fleet.pose[2], 0.0, fleet, 9.0) == (1, pytest.approx(4.5 - REAR - FRONT))
+    assert sight.in_way(fleet.pose[2], math.pi, fleet, 2.0) == (4, pytest.approx(3.0 - REAR - FRONT))
+    assert sight.in_way(fleet.pose[2], 0.0, fleet, 9.0) == (1, pytest.approx(4.5 - REAR - FRONT))
 
 
 def test_ways_follow_the_routes_and_end_at_the_goal(corridor: Tables) -> None:
@@ -212,7 +213,7 @@ def test_a_robot_that_knows_of_no_way_aside_backs_off_straight(corridor: Tables)
     row = driving(corridor, fleet)
     row[sk.BLOCKER] = 1
     traffic.give_way(row, fleet.pose[0], 0.0, fleet, corridor)
-    assert (row[sk.BACKING], row[sk.LET_PASS], row[sk.DETOUR]) == (traffic.BACK_OFF, -1, -1)
+    assert (row[sk.BACKING], row[sk.LET_PASS], row[sk.DETOUR]) == (shifting.BACK_OFF, -1, -1)
 
 
 def test_a_robot_only_goes_round_by_a_way_that_is_free_of_robots(room: Tables) -> None:
@@ -231,7 +232,7 @@ def test_a_robot_only_goes_round_by_a_way_that_is_free_of_robots(room: Tables) -
             continue
         taken += 1
         assert row[sk.DETOUR] == row[sk.NODE] != ahead and row[sk.NODE] in room.neighbours[here]
-        way = traffic.way_between(int(row[sk.NODE]), end, room)[: traffic.CLEAR_AHEAD + 1]
+        way = traffic.way_between(int(row[sk.NODE]), end, room)[: shifting.CLEAR_AHEAD + 1]
         assert min(math.dist(spot(room, node)[:2], at[:2]) for node in way for at in poses[1:]) >= traffic.APART
     assert 20 < taken < 280
 
@@ -243,12 +244,12 @@ def test_who_goes_round_one_that_stands_in_the_very_way_backs_off_first(
     # Robot 1 drives east along y = 9; robot 0 wants to come out of a place north of it, tail first, and cannot.
     leaving, passing = (5.0, 9.0 + gap, math.pi / 2, 0.0), (4.46, 9.0, 0.0, 0.0)
     fleet = fleet_of(1, leaving, passing, goals=(-1, 3))
-    assert (traffic.in_way(fleet.pose[1], 0.0, fleet, NUMBERS.lookahead)[0] == 0) == is_barred
+    assert (sight.in_way(fleet.pose[1], 0.0, fleet, NUMBERS.lookahead)[0] == 0) == is_barred
     row = driving(room, fleet)
     row[sk.BLOCKER] = row[sk.MET] = 0
     row[sk.MET_X], row[sk.MET_Y] = leaving[:2]
     assert traffic.reroute(row, fleet.pose[1], fleet, room)
-    assert row[sk.BACKING] == (traffic.BACK_OFF if is_barred else 0.0)
+    assert row[sk.BACKING] == (shifting.BACK_OFF if is_barred else 0.0)
 
 
 # Two trucks that turned side by side before the same places, one of them just aligning, and then stood for hours.
@@ -285,7 +286,7 @@ def test_two_that_stand_too_close_to_turn_creep_apart_by_the_inches_they_have(ai
 def test_nobody_shifts_into_what_stands_before_its_front(aisle: Tables, free: float, is_room: bool, y: float) -> None:
     west_face = 1.6
     fleet = fleet_of(0, (west_face - free - 0.1 - FRONT, y, 0.0, 0.0))
-    assert traffic._has_room(fleet.pose[0], False, fleet, aisle) == is_room
+    assert shifting.has_room(fleet.pose[0], False, fleet, aisle) == is_room
 
 
 @pytest.mark.parametrize("late", [0.0, 0.3, 1.0])  # s; who comes out later may wait, but not for good
@@ -307,7 +308,7 @@ def test_a_robot_off_its_lane_squeezes_slowly_past_one_in_its_place_and_past_no_
     parked, off = tuple(sk.parked_pose(1, aisle, NUMBERS)), (3.628, 4.7, -1.6775, 0.0)
     yard = Yard(aisle, [off, parked], [0, 1])
     yard.skill[1, sk.PHASE] = sk.PARKED
-    assert traffic.in_way(yard.pose[0], off[2], yard.fleets[0], NUMBERS.lookahead)[0] == 1
+    assert sight.in_way(yard.pose[0], off[2], yard.fleets[0], NUMBERS.lookahead)[0] == 1
     assert yard.all_arrive_within(40.0) and yard.gap > 0.03
     for other, goal in ((parked, 1), ((*parked[:3], 0.1), 1), ((*parked[:2], 3.4, 0.0), 1)):  # moving; turned
         fleet = fleet_of(0, off, other, goals=(0, goal))
@@ -400,3 +401,28 @@ def test_a_parked_robot_does_not_bar_the_lane_before_it():
     yard = Yard(tables, [start, parked], [place["parking_2"], place["parking_1"]])
     yard.skill[1, sk.PHASE] = sk.PARKED
     assert yard.all_arrive_within(120.0)
+
+
+@pytest.mark.parametrize("yaw", [1.43, math.pi - 1.43, -1.43])
+def test_a_robot_that_a_wall_keeps_from_turning_moves_along_it_until_it_can(room: Tables, yaw: float) -> None:
+    """Its rear leans on the wall: commands to turn move nothing, as in PyBullet and on the robot."""
+    is_west = abs(yaw) < math.pi / 2
+    reach = corners_of(np.array([0.0, 0.0, yaw, 0.0]))[:, 0]
+    x = 0.01 - reach.min() if is_west else 13.99 - reach.max()
+    yard, held = Yard(room, [(x, 7.0, yaw, 0.0)], [2 if is_west else 0]), 0.0
+    while yard.now < 90.0 and yard.skill[0, sk.PHASE] != sk.PARKED:
+        was = yard.pose[0].copy()
+        yard.step()
+        corners = corners_of(yard.pose[0])
+        if corners.min() < 0.0 or corners.max() > 14.0:
+            yard.pose[0] = *was[:3], 0.0
+            held += NUMBERS.step
+    assert held > work_free.STALL
+    assert yard.skill[0, sk.PHASE] == sk.PARKED
+
+
+def corners_of(pose: np.ndarray) -> np.ndarray:
+    """Where the corners of a robot are [4, 2] (m)."""
+    along, aside = np.array([FRONT, FRONT, -REAR, -REAR]), np.array([1, -1, 1, -1]) * HALF_WIDTH
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    return pose[:2] + np.stack([along * c - aside * s, along * s + aside * c], axis=1)

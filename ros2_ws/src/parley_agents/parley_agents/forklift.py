@@ -24,8 +24,8 @@ from sim.warehouse.motion import move
 from sim.warehouse.observe import observe_forklift
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers
+from sim.warehouse.sight import Fleet
 from sim.warehouse.state import PARKING
-from sim.warehouse.traffic import Fleet
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
 FORKS_THERE = 0.005  # m; nearer than this the forks are where they were told to be
