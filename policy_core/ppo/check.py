@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from policy_core.config import ConfigError
 from policy_core.contract import Contract, Field
-from policy_core.environment import BatchEnvironment, Observations
+from policy_core.environment import Advising, BatchEnvironment, Observations
 from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.rollout import Rollout
 
@@ -39,6 +40,43 @@ def check_world(environment: BatchEnvironment, observations: Observations) -> No
                     f"the world gives {name} an array of shape {array.shape} as {part}; the contract wants {shape} "
                     "[world, agent, ...]. Mend the world, or its contract."
                 )
+
+
+def check_fleet(ours: BatchEnvironment, seen: Observations, other: BatchEnvironment, observed: Observations) -> None:
+    """Hold a world in which a run is to go on against the one that it plays, each with what it observes.
+
+    Raises:
+        ConfigError: contract, agents or the size of the state differ.
+        TrainingError: what it observes does not fit its contract.
+    """
+    check_world(other, observed)
+    pairs = {
+        "contract": (ours.contract.digest()[:16], other.contract.digest()[:16]),
+        "fleet": (f"{len(ours.agents)} agents, {_crew(ours)}", f"{len(other.agents)} agents, {_crew(other)}"),
+        "agents": (", ".join(ours.agents), ", ".join(other.agents)),
+        "state": (f"{seen.state.shape[-1]} numbers", f"{observed.state.shape[-1]} numbers"),
+    }
+    for name, (wanted, found) in pairs.items():
+        if wanted != found:
+            raise ConfigError(
+                f"its world has another {name} than that in which the run begins: {found}; wanted {wanted}. The fleet "
+                "is the same in all stages and in evaluation. For a smaller team ask for worlds in which some are not "
+                "there, such as the warehouse's env_settings: {robots: [1, 2]}."
+            )
+
+
+def check_adviser(environment: BatchEnvironment, env: str, weight: float) -> None:
+    """Hold a world against the weight of its advice.
+
+    Raises:
+        ConfigError: advice is to be learned from, and the world gives none.
+    """
+    if weight > 0 and not isinstance(environment, Advising):
+        raise ConfigError(f"ppo.advice_start: '{env}' has no adviser; leave it 0, or give it `advise`")
+
+
+def _crew(environment: BatchEnvironment) -> str:
+    return ", ".join(f"{environment.kinds.count(kind)} {kind}" for kind in dict.fromkeys(environment.kinds))
 
 
 def check_rollout(rollout: Rollout, contract: Contract, reward_limit: float) -> None:

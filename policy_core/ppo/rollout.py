@@ -15,7 +15,7 @@ from policy_core.agents.actions import judge, sample, to_world
 from policy_core.agents.fleet_policy import FleetPolicy
 from policy_core.agents.senses import Senses, sense
 from policy_core.chance import Chance
-from policy_core.comm.channel import Bursts, Links, carry, count_bits
+from policy_core.comm.channel import Bursts, ChannelSettings, Links, carry, count_bits
 from policy_core.comm.graph import connect
 from policy_core.environment import Advising, BatchEnvironment, Observations
 from policy_core.ppo.checkpoint import Restorable, pack_arrays, unpack_arrays
@@ -103,13 +103,32 @@ class Collector:
             torch.empty((ticks, worlds), dtype=torch.bool, device=device) for _ in range(2)
         )
 
+    def enter(self, environment: BatchEnvironment, observations: Observations) -> None:
+        """Play on in as many other worlds of the same fleet, started; nothing of the old ones is remembered."""
+        self.environment = environment
+        self.observations = observations
+        self.bursts = Bursts()
+        self.memory.zero_()
+        self.begins.fill_(True)
+        self.running_return[:] = 0.0
+        self.running_ticks[:] = 0
+
     @torch.no_grad()
-    def collect(self, policy: FleetPolicy, *, with_advice: bool = False) -> Rollout:
-        """Play T ticks on from where the worlds stand; with advice the world's adviser is asked at each."""
+    def collect(
+        self, policy: FleetPolicy, *, with_advice: bool = False, channel: ChannelSettings | None = None
+    ) -> Rollout:
+        """Play T ticks on from where the worlds stand.
+
+        Args:
+            policy: who decides.
+            with_advice: the world's adviser is asked at each tick.
+            channel: what the air does instead of the policy's own; differs in loss, burst, delay and deadline only.
+        """
         finals: list[Final] = []
         episodes: list[dict[str, float]] = []
         advice: list[Tensor] = []
-        channel, contract, kinds = policy.channel, policy.contract, self.environment.kinds
+        channel = policy.channel if channel is None else channel
+        contract, kinds = policy.contract, self.environment.kinds
         for tick in range(self.ticks):
             senses = sense(self.observations, self.device)
             neighbours = connect(channel.graph, senses.position, senses.alive, kinds, channel.radio_range)

@@ -15,13 +15,14 @@ from policy_core.agents.critic import Critic, ValueScale
 from policy_core.agents.fleet_policy import Architecture, FleetPolicy
 from policy_core.agents.joint_critic import JointCritic
 from policy_core.agents.senses import Senses, sense
-from policy_core.config import ConfigError
+from policy_core.config import ConfigError, parse_settings
 from policy_core.contract import Contract
-from policy_core.environment import Advising, BatchEnvironment
+from policy_core.environment import BatchEnvironment, Observations
 from policy_core.ppo.batch import Split, prepare
-from policy_core.ppo.check import check_rollout, check_world
+from policy_core.ppo.check import check_adviser, check_fleet, check_rollout, check_world
 from policy_core.ppo.checkpoint import read_commit
-from policy_core.ppo.learner import Learner
+from policy_core.ppo.curriculum import stage_at
+from policy_core.ppo.learner import Learner, TrainingError
 from policy_core.ppo.ranks import join_ranks
 from policy_core.ppo.retelling import Retelling
 from policy_core.ppo.rollout import Collector
@@ -44,7 +45,9 @@ class Run:
         rows = self.ranks.rows(settings.worlds)
         self.split = Split(rows, settings.worlds)
         torch.manual_seed(settings.seed)
-        self.environment = make_environment(settings, rows.stop - rows.start)
+        self.stage = 0  # place of what is played among the stages
+        self.played = settings.in_stage(0)
+        self.environment = make_environment(self.played, rows.stop - rows.start)
         contract, sizes = self.environment.contract, settings.architecture
         self.policy = FleetPolicy(contract, sizes, settings.channel).to(self.device)
         self.collector = Collector(
@@ -58,8 +61,7 @@ class Run:
             all_worlds=settings.worlds if self.ranks.count > 1 else 0,
         )
         check_world(self.environment, self.collector.observations)
-        if settings.ppo.advice_start and not isinstance(self.environment, Advising):
-            raise ConfigError(f"ppo.advice_start: '{settings.env}' has no adviser; leave it 0, or give it `advise`")
+        check_adviser(self.environment, self.played.env, settings.ppo.advice_start)
         first = sense(self.collector.observations, self.device)
         critic = make_critic(contract, sizes, first).to(self.device)
         retelling = Retelling(self.policy).to(self.device) if settings.ppo.retelling else None
@@ -79,6 +81,8 @@ class Run:
         self.cpu_seconds = 0.0  # of this process, collecting and learning; without worker processes
         self.best_return: float | None = None
         self.evaluations: list[dict[str, float]] = []
+        for place in range(1, len(settings.curriculum)):
+            self._make_stage(place)  # so that whatever is wrong with it is told now and not after hours
 
     @property
     def frames_each(self) -> int:
@@ -90,13 +94,47 @@ class Run:
         """Iterations in the whole run."""
         return math.ceil(self.settings.frames / self.frames_each)
 
+    def enter_due_stage(self) -> None:
+        """Go over to the stage of the coming iteration, if it is another than that of the one before."""
+        due = stage_at(self.settings.curriculum, self.iteration / self.iterations)
+        if due != self.stage:
+            self._enter(due)
+
+    def _enter(self, place: int) -> None:
+        self.environment, observations = self._make_stage(place)
+        self.stage, self.played = place, self.settings.in_stage(place)
+        self.collector.enter(self.environment, observations)
+
+    def _fresh_seed(self) -> int:
+        """Of worlds that start anew before the coming iteration."""
+        return self.settings.seed + 7919 * self.iteration
+
+    def _make_stage(self, place: int) -> tuple[BatchEnvironment, Observations]:
+        """The worlds of a stage, started, and what they first observe.
+
+        Raises:
+            ConfigError: it cannot be built, its fleet is not the run's, or it lacks an adviser that it needs.
+        """
+        rows, stages, played = self.split.rows, self.settings.curriculum, self.settings.in_stage(place)
+        begins = stages[place - 1].until if place else 0.0
+        try:
+            environment = make_environment(played, rows.stop - rows.start)
+            observations = environment.reset(self._fresh_seed(), rows.start)
+            check_fleet(self.environment, self.collector.observations, environment, observations)
+            check_adviser(environment, played.env, self.settings.ppo.advice_weight(begins))
+        except (ConfigError, TrainingError) as error:
+            raise ConfigError(f"curriculum, stage {place + 1}: {error}") from None
+        return environment, observations
+
     def iterate(self) -> dict[str, float]:
         """Collect once and learn from it; gives the figures for the log."""
+        self.enter_due_stage()
         began, cpu_began = time.monotonic(), time.process_time()
         torch.set_num_threads(self.settings.threads.collect)
         progress = self.iteration / self.iterations
         ppo, parts = self.settings.ppo, self.learner
-        rollout = self.collector.collect(self.policy, with_advice=ppo.advice_weight(progress) > 0)
+        with_advice = ppo.advice_weight(progress) > 0
+        rollout = self.collector.collect(self.policy, with_advice=with_advice, channel=self.played.channel)
         collected = time.monotonic()
         torch.set_num_threads(self.settings.threads.update)
         check_rollout(rollout, self.environment.contract, ppo.reward_limit)
@@ -112,6 +150,8 @@ class Run:
         for name in sorted({name for episode in rollout.episodes for name in episode}):
             known = [episode[name] for episode in rollout.episodes if name in episode]
             figures[f"episode/{name}"] = sum(known) / len(known)
+        if self.settings.curriculum:
+            figures["curriculum/stage"] = float(self.stage + 1)
         self.iteration += 1
         return figures
 
@@ -131,6 +171,7 @@ class Run:
             "agents": list(self.environment.agents),
             "kinds": list(self.environment.kinds),
             "iteration": self.iteration,
+            "stage": self.stage,  # that the collectors' worlds are of; the coming iteration may be of the next one
             "frames": self.iteration * self.frames_each,
             "cpu_seconds": self.cpu_seconds,
             "best_return": self.best_return,
@@ -151,11 +192,12 @@ class Run:
         Raises:
             ConfigError: the settings differ from those of the checkpoint in something that may not change.
         """
-        known, wanted = content["settings"], self.settings.model_dump(mode="json")
+        saved = parse_settings(TrainingSettings, content["settings"], f"{self.folder}: the run's own settings")
+        known, wanted = saved.model_dump(mode="json"), self.settings.model_dump(mode="json")
         for key in wanted:
-            if key not in MAY_CHANGE and known.get(key) != wanted[key]:
+            if key not in MAY_CHANGE and known[key] != wanted[key]:
                 raise ConfigError(
-                    f"{self.folder}: the run was started with {key}: {known.get(key)}, now {wanted[key]} is asked for. "
+                    f"{self.folder}: the run was started with {key}: {known[key]}, now {wanted[key]} is asked for. "
                     f"Only {', '.join(MAY_CHANGE)} may change on --resume; start a new run folder otherwise."
                 )
         if Contract.model_validate(content["contract"]).digest() != self.environment.contract.digest():
@@ -169,7 +211,9 @@ class Run:
         self.cpu_seconds = content["cpu_seconds"]
         self.best_return = content["best_return"]
         self.evaluations = content["evaluations"]
-        seed, first = self.settings.seed + 7919 * self.iteration, self.split.rows.start
+        if content.get("stage", 0) != self.stage:  # absent in older checkpoints
+            self._enter(content["stage"])
+        seed, first = self._fresh_seed(), self.split.rows.start
         if len(content["collectors"]) == self.ranks.count:
             self.collector.take_up(content["collectors"][self.ranks.index], seed=seed, first_world=first)
         else:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from policy_core.agents.fleet_policy import Architecture
 from policy_core.comm.channel import ChannelSettings
 from policy_core.config import Settings
+from policy_core.ppo.curriculum import Stage, check_stages
 
 
 class PpoSettings(Settings):
@@ -83,12 +84,32 @@ class TrainingSettings(Settings):
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    curriculum: tuple[Stage, ...] = ()  # empty: the same from beginning to end
 
     @model_validator(mode="after")
     def _sequences_fit(self) -> TrainingSettings:
         if self.ticks % self.sequence:
             raise ValueError(f"ticks {self.ticks} cannot be cut into sequences of {self.sequence}; make it a multiple")
         return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> TrainingSettings:
+        check_stages(self.curriculum, self.channel)
+        return self
+
+    def in_stage(self, place: int) -> TrainingSettings:
+        """What the stage at this place plays, as the settings of a run without stages."""
+        if not self.curriculum:
+            return self
+        stage = self.curriculum[place]
+        return self.model_copy(
+            update={
+                "env": stage.env or self.env,
+                "env_settings": self.env_settings | stage.env_settings,
+                "channel": stage.channel_over(self.channel),
+                "curriculum": (),
+            }
+        )
 
     @property
     def sequence(self) -> int:

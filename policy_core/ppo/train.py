@@ -17,8 +17,10 @@ from rich.console import Console
 
 from policy_core.config import ConfigError
 from policy_core.environment import BatchEnvironment
+from policy_core.ppo.check import check_fleet
 from policy_core.ppo.checkpoint import BEST, PATTERN, read_newest, save_numbered, write_checkpoint
 from policy_core.ppo.evaluate import evaluate
+from policy_core.ppo.learner import TrainingError
 from policy_core.ppo.report import Report
 from policy_core.ppo.run import Run, make_environment
 from policy_core.ppo.settings import TrainingSettings
@@ -68,13 +70,17 @@ def train(settings: TrainingSettings, folder: Path, *, resume: bool = False, con
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LAUNCH).write_text(os.environ.get("TORCHELASTIC_RUN_ID", ""))
         (folder / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    judges = make_environment(settings, settings.evaluation.worlds)
+    judges = make_judges(run)
     began = time.monotonic()
     saved_at = run.iteration if resume or was_restarted else -1
     log = folder / "tensorboard" if is_first else None
     report = Report(log, run.iterations, run.iteration, run.frames_each, console)
     with report.shown(), listening_for_interrupt() as interrupted:
+        told = ""
         while run.iteration < run.iterations and not run.ranks.agree(interrupted.is_set()):
+            run.enter_due_stage()
+            if told != (told := tell_stage(run)):
+                report.say(told)
             figures = run.iterate()
             frames = run.iteration * run.frames_each
             report.iteration(run.iteration, frames, figures)
@@ -107,11 +113,38 @@ def is_restart(folder: Path) -> bool:
     return is_ours and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
+def make_judges(run: Run) -> BatchEnvironment:
+    """The worlds of the evaluation: in every stage of a curriculum the run's own.
+
+    Raises:
+        ConfigError: they cannot be built, or the stages' fleet is another.
+    """
+    asked = run.settings.evaluation
+    judges = make_environment(run.settings, asked.worlds)
+    if run.settings.curriculum:
+        try:
+            check_fleet(run.environment, run.collector.observations, judges, judges.reset(asked.seed))
+        except (ConfigError, TrainingError) as error:
+            raise ConfigError(f"the evaluation beside the curriculum: {error}") from None
+    return judges
+
+
 def save(run: Run) -> None:
     """Save the checkpoint of this iteration; every process tells its part, the first one writes."""
     content = run.content()
     if run.ranks.index == 0:
         save_numbered(run.folder, run.iteration, content, run.settings.checkpoint.keep)
+
+
+def tell_stage(run: Run) -> str:
+    """The stage that is played, in words; empty without a curriculum."""
+    stages = run.settings.curriculum
+    if not stages:
+        return ""
+    stage = stages[run.stage]
+    changes = stage.model_dump(exclude={"until"}, exclude_none=True)
+    told = ", ".join(f"{key}: {value}" for key, value in changes.items() if value) or "as the run's own world"
+    return f"stage {run.stage + 1} of {len(stages)}, until {stage.until:.0%} of the run: {told}"
 
 
 def note_evaluation(run: Run, judges: BatchEnvironment, report: Report) -> None:

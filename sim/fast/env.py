@@ -27,7 +27,15 @@ from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
 from sim.warehouse.numbers import make_numbers
 from sim.warehouse.orders import OrderStream, generate, read_order_settings
-from sim.warehouse.randomisation import Draw, Randomisation, drawn_bodies, drawn_settings, read_randomisation
+from sim.warehouse.randomisation import (
+    Draw,
+    Randomisation,
+    drawn_bodies,
+    drawn_settings,
+    no_ranges,
+    read_randomisation,
+    with_robots,
+)
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import Rules, WarehouseSettings, read_warehouse
 from sim.warehouse.skill import new_skill, parked_pose
@@ -59,6 +67,7 @@ def make(
     load: tuple[float, float] = (0.7, 1.3),
     stagger: bool = True,
     randomisation: str = "",
+    robots: Sequence[int] | None = None,
 ) -> FastWarehouse:
     """Build the training world from files.
 
@@ -69,16 +78,24 @@ def make(
         load: each episode's order rate is the configured one times a number drawn from this range.
         stagger: cut first episodes to different lengths, so that worlds do not end together.
         randomisation: path of ranges that worlds draw their numbers from; empty: all are as configured.
+        robots: at least and at most so many of the forklifts are there, drawn by each world at each episode; None: as
+            `randomisation` says, or all.
+
+    Raises:
+        ConfigError: a file cannot be used, or what is asked for does not fit together.
     """
     streams, popularity = order_streams(orders, load)
+    numbers = read_warehouse(warehouse)
     ranges = read_randomisation(randomisation) if randomisation else None
+    if robots is not None:
+        ranges = with_robots(ranges or no_ranges(numbers), robots, forklifts)
     plans = (ranges.floorplans if ranges else ()) or (floorplan,)
     return FastWarehouse(
         worlds,
         forklifts,
         episode,
         [build_tables(read_floorplan(plan)) for plan in plans],
-        read_warehouse(warehouse),
+        numbers,
         read_bodies(bodies),
         read_contract(contract),
         streams,
@@ -126,7 +143,7 @@ class FastWarehouse:
             popularity: of the families [SKUS]; shapes the initial stock.
             orders_held: orders one world can receive in an episode.
         """
-        zones, stations = _crew_of(plans, forklifts)
+        zones, stations = crew_of(plans, forklifts)
         self.contract = contract
         self.worlds = worlds
         self.settings = settings
@@ -394,7 +411,7 @@ class FastWarehouse:
         return np.asarray((self.state.time - self.state.shift_start) % length < length - handover)
 
 
-def _crew_of(plans: Sequence[Tables], forklifts: int) -> tuple[int, int]:
+def crew_of(plans: Sequence[Tables], forklifts: int) -> tuple[int, int]:
     """How many zones and stations all plans have.
 
     Raises:
@@ -410,7 +427,7 @@ def _crew_of(plans: Sequence[Tables], forklifts: int) -> tuple[int, int]:
     if len(crews) != 1:
         raise ConfigError(
             f"floor plans with different numbers of zones and stations: {sorted(crews)}; wanted the same in all, for "
-            "the fleet is the same. Give places other groups, or leave plans out of randomisation.floorplans."
+            "the fleet is the same. Give places other groups, or leave out the plans that differ."
         )
     return crews.pop()
 

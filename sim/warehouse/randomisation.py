@@ -8,6 +8,7 @@ After Tobin et al., Domain Randomization for Transferring Deep Neural Networks f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import Field as Bound
 from pydantic import model_validator
 
-from policy_core.config import Settings, read_settings
+from policy_core.config import ConfigError, Settings, read_settings
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.settings import WarehouseSettings
 
@@ -104,6 +105,30 @@ class Randomisation(Settings):
 def read_randomisation(path: Path | str) -> Randomisation:
     """Load config/randomisation.yaml; raises ConfigError in words."""
     return read_settings(Randomisation, path)
+
+
+def no_ranges(settings: WarehouseSettings) -> Randomisation:
+    """Ranges that change none of these numbers, for a world that draws only what somebody puts in their place."""
+    spared = {"charge": settings.battery.initial_share[0], "outages": settings.outages.share}
+    spared |= {"link_loss": 0.0, "link_delay": 0.0}
+    values = {name: spared.get(name, Draw._field_defaults[name]) for name in LIMITS | LATER}
+    return Randomisation.model_validate({name: (value, value) for name, value in values.items()})
+
+
+def with_robots(ranges: Randomisation, robots: Sequence[int], forklifts: int) -> Randomisation:
+    """The same ranges, with at least and at most so many robots at work.
+
+    Raises:
+        ConfigError: it is no range of numbers from 1 to the forklifts of the world.
+    """
+    if not (len(robots) == 2 and all(isinstance(each, int) for each in robots) and 1 <= robots[0] <= robots[1]):
+        raise ConfigError(f"robots: saw {list(robots)}, wanted a range of whole numbers [low, high] from 1")
+    if robots[1] > forklifts:
+        raise ConfigError(
+            f"robots: saw {list(robots)}, but the world has {forklifts} forklift(s); wanted no more. Ask for more "
+            "forklifts, or for fewer robots."
+        )
+    return ranges.model_copy(update={"robots": (robots[0], robots[1])})
 
 
 def drawn_settings(settings: WarehouseSettings, draw: Draw) -> WarehouseSettings:

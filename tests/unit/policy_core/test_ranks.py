@@ -72,6 +72,19 @@ def test_two_processes_learn_what_one_learns_from_the_same_total_batch(tmp_path:
         torch.testing.assert_close(one[name], two[name], atol=2e-5, rtol=1e-4, msg=name)
 
 
+def test_two_processes_go_through_the_stages_of_one(tmp_path: Path) -> None:
+    stages = [{"until": 0.5}, {"until": 1.0, "env_settings": {"variant": 2}, "channel": {"loss": 0.5, "delay": 0.1}}]
+    changes = {"env": "tests.support.staged_world:make", "frames": 2 * FRAMES}
+    process = start_two(tmp_path / "two", **changes, curriculum=stages)
+    train(tiny_settings(**changes, curriculum=stages), tmp_path / "one", console=Console(quiet=True))
+    train(tiny_settings(**changes), tmp_path / "plain", console=Console(quiet=True))
+    assert "stage 2 of 2" in finish(process)
+    one, two, plain = (weights(tmp_path / name, 2) for name in ("one", "two", "plain"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=2e-5, rtol=1e-4, msg=name)
+    assert any((one[name] - plain[name]).abs().max() > 1e-3 for name in one)
+
+
 def test_a_killed_process_costs_the_running_iteration_and_nothing_else(tmp_path: Path) -> None:
     frames = 12 * FRAMES
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"

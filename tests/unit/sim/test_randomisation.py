@@ -42,6 +42,38 @@ def test_it_is_off_unless_asked_for():
     assert (env.numbers.motion == np.array(settings().motion_numbers())).all()
 
 
+def test_a_range_of_robots_alone_draws_nothing_else():
+    files = {name: str(CONFIG / f"{name}.yaml") for name in ("warehouse", "contract", "orders", "bodies")}
+    plain, teams = (
+        make(12, 4, 60.0, str(CONFIG / "floorplans" / "small_dc.yaml"), robots=robots, **files)
+        for robots in (None, [1, 3])
+    )
+    seen = plain.reset(3), teams.reset(3)
+    for name, rows in plain.numbers._asdict().items():
+        assert (rows == getattr(teams.numbers, name)).all(), name
+    present = [int(each) for each in np.isfinite(teams.robots.pose[:, :, 0]).sum(1)]
+    assert set(present) == {1, 2, 3} and [teams.draws(world)["robots"] for world in range(12)] == present
+    assert (seen[1].alive[:, :4].sum(1) == present).all() and seen[0].alive.all()
+    both = teams.robots.energy[np.isfinite(teams.robots.pose[:, :, 0])], plain.robots.energy
+    for energy in both:
+        shares = energy / plain.settings.battery.capacity
+        assert shares.min() >= plain.settings.battery.initial_share[0] and shares.max() > 0.9
+    assert (teams.robots.down_at == np.inf).all() == (plain.robots.down_at == np.inf).all()
+    shipped = make(12, robots=[1, 3], randomisation=str(CONFIG / "randomisation.yaml"), **files)
+    shipped.reset(3)
+    assert not (shipped.numbers.motion == plain.numbers.motion).all()
+    assert {shipped.draws(world)["robots"] for world in range(12)} == {1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize(
+    ("robots", "told"),
+    [([3, 9], r"saw \[3, 9\], but the world has 4"), ([2, 1], "range"), ([0, 1], "range"), ([2], "range")],
+)
+def test_a_range_of_robots_that_cannot_be_is_told_in_words(robots, told):
+    with pytest.raises(ConfigError, match=f"robots: .*{told}"):
+        make(1, robots=robots)
+
+
 def test_every_world_draws_its_own_within_the_ranges_and_the_same_again():
     env = world(STREAM, worlds=6, randomisation=SHIPPED)
     env.reset(5)
