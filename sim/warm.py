@@ -1,4 +1,4 @@
-"""`python -m sim.warm`: compile the kernels once, so that no node and no test waits for it."""
+"""`python -m sim.warm`: compile once what the worlds call, so that no node and no test waits for it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 
 from sim.bullet.env import make as make_with_bodies
 from sim.fast.env import make
-from sim.warehouse.jobs import reopen
 
 CONFIG = Path(__file__).parents[1] / "config"
 
 
 def main() -> None:
-    """Play a tick of a one-world warehouse without and with bodies, and call what only the task server calls."""
+    """Play a tick of a one-world warehouse without and with bodies."""
     started = time.perf_counter()
     files: dict[str, Any] = {
         "floorplan": str(CONFIG / "floorplans" / "small_dc.yaml"),
@@ -30,7 +29,6 @@ def main() -> None:
         each.reset(0)
         each.step(np.zeros((1, len(each.kinds)), np.int64))
     bodies.close()
-    reopen(world.state, 0, 0)
     print(f"kernels are compiled ({time.perf_counter() - started:.0f} s)")
 
 

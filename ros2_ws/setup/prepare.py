@@ -185,6 +185,7 @@ def compile_kernels() -> None:
         return
     _say("compiling the simulation's kernels")
     _run([str(INTERPRETER), "-m", "sim.warm"], "the kernels could not be compiled (the message is above)")
+    _run([str(INTERPRETER), "-m", "parley_bringup.rehearse"], "a fleet could not be rehearsed (the message is above)")
     imports = "import " + ", ".join(PROCESSES)  # Python keeps what it compiles for them, so that a fleet starts fast
     _run([str(INTERPRETER), "-c", imports], "the modules of a fleet's processes could not be imported (see above)")
     _write(stamp, state)

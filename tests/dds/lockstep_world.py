@@ -282,7 +282,8 @@ class LockstepWorld(Node):
         self.say_board(is_resolved=True)
 
     def _note_progress(self, ros: Decision) -> None:
-        for slot in np.flatnonzero(self.state.job_serial[0] == ros.job) if ros.job >= 0 else ():
+        slots = np.flatnonzero(self.state.job_serial[0] == ros.job) if ros.job >= 0 else np.zeros(0)
+        for slot in slots.astype(np.int32):  # as the task server calls the rules, so that nothing is compiled here
             if ros.phase == Decision.CARRYING:
                 picked(self.state, 0, slot)
             elif ros.phase == Decision.DROPPED:
