@@ -63,7 +63,10 @@ def test_the_shipped_study_is_sound_and_has_the_goals_of_the_project() -> None:
     settings = read_study(SHIPPED)
     assert [goal.least for goal in settings.goals] == 2 * [1.30, 1.15, 0.95] + [0.90, 0.95, 0.85, 0.90]
     known = settings.every_condition()
-    assert known["team=12"].forklifts == 12 and known["team=12"].load == 3.0
+    for swept, plan in (("team=12", "large_dc"), ("wide_team=12", "wide_dc")):
+        assert known[swept].forklifts == 12 and known[swept].load == 3.0 and Path(known[swept].map).stem == plan
+    assert [each.name for each in settings.chosen("wide_team")] == ["wide_4", *(f"wide_team={n}" for n in (8, 12, 16))]
+    assert all(Path(TOP / known[name].map).is_file() for name in ("team_4", "wide_4", "narrow"))
     assert "loss=0" not in known, "the base of a sweep is not played twice"
     assert known["quarter_dies"].dying == 1 and known["bits=1"].bits == 1
 
@@ -96,6 +99,10 @@ def test_a_condition_that_cannot_be_is_refused(condition: dict[str, Any], words:
         (
             {"goals": [{"about": "x", "against": "random", "policy": "greedy", "least": 1.0}]},
             "not measured with 'random'",
+        ),
+        (
+            {"sweeps": [{"over": "loss", "of": of, "values": [0, 0.1]} for of in ("home", "afar")]},
+            "two that differ are called loss=0.1; give a sweep a name of its own",
         ),
         ({"dies_after": [0.6, 0.4]}, "wanted a range"),
         ({"minutes": 0}, "minutes"),

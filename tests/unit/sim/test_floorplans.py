@@ -11,9 +11,12 @@ from PIL import Image
 from policy_core.config import ConfigError
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
 from sim.warehouse.floorplan_picture import picture
+from sim.warehouse.observe import QUEUE
+from sim.warehouse.orders import read_order_settings
 from sim.warehouse.routes import build_tables
 
 TOP = Path(__file__).resolve().parents[3]
+DOCKS = read_order_settings(TOP / "config" / "orders.yaml").docks
 PLANS = sorted((TOP / "config" / "floorplans").glob("*.yaml"))
 
 
@@ -22,11 +25,28 @@ def test_a_shipped_plan_has_all_a_fleet_needs(path: Path) -> None:
     plan = read_floorplan(path)
     tables = build_tables(plan)
     assert len(plan.of_type("parking")) >= 4
-    for kind, groups in (("slot", 2), ("inspection", 2), ("outbound", 2), ("inbound", 2)):
-        assert {plan.places[index].group for index in plan.of_type(kind)} == set(range(groups)), kind  # type: ignore[arg-type]
+    for kind in ("slot", "inspection", "outbound", "inbound"):
+        found = {plan.places[index].group for index in plan.of_type(kind)}  # type: ignore[arg-type]
+        assert found == set(range(len(found))) and len(found) >= 2, kind
+    assert len({plan.places[index].group for index in plan.of_type("outbound")}) == DOCKS, "where orders go"
     between = tables.distance[np.ix_(tables.place_node, tables.place_node)]
     assert np.isfinite(between).all()
     assert between.max() < 2 * sum(plan.size)
+
+
+def test_the_plan_for_twelve_trucks_has_a_dock_place_for_each_and_an_inspector_sees_every_place() -> None:
+    plan = read_floorplan(TOP / "config" / "floorplans" / "wide_dc.yaml")
+    dock, station = ([plan.places[index].group for index in plan.of_type(kind)] for kind in ("outbound", "inspection"))
+    assert min(dock.count(0), dock.count(1)) >= 12, "a truck holds one from the moment it takes a job"
+    assert max(station.count(group) for group in station) <= QUEUE
+    assert len(plan.of_type("parking")) >= 16
+
+
+def test_fleets_can_train_on_the_narrow_plan_and_the_default_one_by_turns() -> None:
+    floors = [read_floorplan(TOP / "config" / "floorplans" / f"{name}_dc.yaml") for name in ("small", "narrow")]
+    for kind in ("slot", "inspection"):
+        crews = {len({floor.places[index].group for index in floor.of_type(kind)}) for floor in floors}  # type: ignore[arg-type]
+        assert len(crews) == 1, kind
 
 
 def test_the_default_plan_is_as_its_header_says() -> None:

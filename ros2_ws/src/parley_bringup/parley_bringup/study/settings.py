@@ -70,8 +70,14 @@ class Sweep(Settings):
     over: Over
     of: str
     values: tuple[float, ...] = Bound(min_length=2)
+    name: str = Bound("", pattern=r"^[a-z0-9_.-]*$")  # for one of two sweeps over the same circumstance
     policies: tuple[Policy, ...] | None = Bound(None, min_length=1)
     seeds: int | None = Bound(None, ge=1, le=1000)
+
+    @property
+    def called(self) -> str:
+        """What `--only` and the names of its conditions call it."""
+        return self.name or self.over
 
     @property
     def per(self) -> Per:
@@ -88,7 +94,7 @@ class Sweep(Settings):
             changes = {"forklifts": value, "load": base.load * value / base.forklifts}
         if all(getattr(base, name) == each for name, each in changes.items()):
             return base
-        told = base.model_dump() | changes | {"name": f"{self.over}={value:g}", "about": ""}
+        told = base.model_dump() | changes | {"name": f"{self.called}={value:g}", "about": ""}
         told |= {"policies": self.policies or base.policies, "seeds": self.seeds or base.seeds}
         return Condition.model_validate(told)
 
@@ -144,7 +150,9 @@ class StudySettings(Settings):
         known: dict[str, Condition] = {}
         for condition in self._all():
             if known.setdefault(condition.name, condition) != condition:
-                raise ValueError(f"conditions: two that differ are called {condition.name}")
+                raise ValueError(
+                    f"conditions: two that differ are called {condition.name}; give a sweep a name of its own"
+                )
         for group, members in self.groups.items():
             if group in known or not members:
                 raise ValueError(f"groups.{group}: wanted a name of its own and at least one condition")
@@ -195,7 +203,7 @@ class StudySettings(Settings):
         Raises:
             ConfigError: no condition or sweep has that name.
         """
-        known, sweeps = self.every_condition(), {sweep.over: sweep for sweep in self.sweeps}
+        known, sweeps = self.every_condition(), {sweep.called: sweep for sweep in self.sweeps}
         wanted: dict[str, Condition] = {}
         for word in (part.strip() for part in only.split(",") if part.strip()):
             if word in known:
