@@ -227,6 +227,8 @@ def queue_facts(
 ) -> tuple[float, float, bool]:
     """What quality agent `station` may know; outputs as in `observe_quality`.
 
+    A row for each place; of a station with more places, for each pallet, so that every one is judged in its turn.
+
     Returns:
         Seconds until the running inspection ends, pallets at the inbound docks, and whether the station is staffed.
     """
@@ -237,13 +239,16 @@ def queue_facts(
     for number in range(tables.type_start[INBOUND_PLACE], tables.type_start[INBOUND_PLACE + 1]):
         if s.place_pallet[e, tables.typed_place[number]] >= 0:
             arriving += 1
+    places = 0
+    for number in range(tables.type_start[INSPECTION], tables.type_start[INSPECTION + 1]):
+        places += tables.place_group[tables.typed_place[number]] == station
     row = 0
     for number in range(tables.type_start[INSPECTION], tables.type_start[INSPECTION + 1]):
         place = tables.typed_place[number]
         if tables.place_group[place] != station:
             continue
         slot = s.place_pallet[e, place]
-        if slot < 0:
+        if slot < 0 and places <= QUEUE:
             row += 1
         if slot < 0 or row >= QUEUE:
             continue

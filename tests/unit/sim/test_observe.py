@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sim.fast.env import make
 from sim.warehouse import laser, observe
+from sim.warehouse.facts import queue_facts
+from sim.warehouse.observe import QUEUE
 from sim.warehouse.settings import SKUS
 from sim.warehouse.skill import SKILL_SIZE
-from tests.unit.sim.warehouse_world import changed, orders, world
+from sim.warehouse.state import INSPECTION
+from tests.unit.sim.warehouse_world import CONFIG, changed, orders, world
 
 STREAM = orders((0.0, 200.0, 0, [3, 4]), (0.0, 100.0, 1, [5]))
 ENV = world(STREAM)
@@ -116,6 +120,31 @@ def test_quality_choices_follow_the_state_of_the_queue():
     assert subject[8] == 42 and cand[8, kind.place("reading", of_candidate=True)][0] == pytest.approx(0.9)
     observe.observe_quality(vector, cand, mask, verb, subject, queue, facts, 3.0, 2.0, np.array([0.1, 0.2, 0.3]), True)
     assert not mask[1] and not mask[2], "one inspection at a time"
+
+
+@pytest.mark.parametrize(("plan", "places"), [("small_dc", 3), ("large_dc", 4)])
+def test_every_pallet_at_a_station_is_seen_by_its_inspector_however_many_places_there_are(plan, places):
+    files = {name: str(CONFIG / f"{name}.yaml") for name in ("warehouse", "contract", "orders", "bodies")}
+    large = make(1, floorplan=str(CONFIG / "floorplans" / f"{plan}.yaml"), **files)
+    large.reset(0)
+    state, tables = large.state, large.tables
+    there = np.flatnonzero((tables.place_type == INSPECTION) & (tables.place_group == 0))
+    assert len(there) == places
+    slots = np.flatnonzero(state.pallet_serial[0] >= 0)[:places]
+    numbers = large.settings.rules()
+
+    def seen():
+        queue, facts, history = np.zeros((QUEUE, 4), np.int32), np.zeros((QUEUE, 4)), np.zeros(3)
+        queue_facts(state, 0, 0, tables, numbers, queue, facts, history)
+        return queue[:, 0].tolist()
+
+    state.place_pallet[0, there] = -1
+    assert seen() == [-1, -1, -1]
+    state.place_pallet[0, there[-1]] = slots[-1]
+    last = int(state.pallet_serial[0, slots[-1]])
+    assert last in seen() and seen().count(-1) == QUEUE - 1
+    state.place_pallet[0, there] = slots
+    assert seen() == state.pallet_serial[0, slots[:QUEUE]].tolist()
 
 
 def test_skill_rows_and_families_fit():
