@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley_agents.guard import Guard, Sensed, Work, read_guard
-from parley_agents.look_ahead import clearance, outline_of, seen_from
-from parley_agents.surroundings import Surroundings
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
+from sim.warehouse.guard import Guard, Sensed, Work, read_guard
+from sim.warehouse.look_ahead import clearance, outline_of, seen_from
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
+from sim.warehouse.surroundings import Surroundings
 
 CONFIG = Path(__file__).parents[3] / "config"
 BODIES = read_bodies(CONFIG / "bodies.yaml")
