@@ -15,7 +15,7 @@ from sim.warehouse.guard import STOPPED, Guard, GuardSettings, Sensed, Verdict, 
 from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
-from sim.warehouse.surroundings import NOTHING, Surroundings, at_place
+from sim.warehouse.surroundings import NOTHING, Surroundings, TurnRates, at_place
 from sim.warehouse.traffic import Fleet
 
 DOCKING_PHASES = (
@@ -46,13 +46,22 @@ class GuardedSkill:
     Args:
         guard: the robot's own.
         surroundings: of its fleet.
+        turn_rates: of its fleet.
         tables: of the floor plan.
         numbers: of the move skill.
     """
 
-    def __init__(self, guard: Guard, surroundings: Surroundings, tables: Tables, numbers: MotionNumbers) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        surroundings: Surroundings,
+        turn_rates: TurnRates,
+        tables: Tables,
+        numbers: MotionNumbers,
+    ) -> None:
         self._guard = guard
         self._surroundings = surroundings
+        self._turn_rates = turn_rates
         self._tables = tables
         self._numbers = numbers
 
@@ -88,7 +97,7 @@ class GuardedSkill:
             seen.ranges,
             seen.angles,
             self._surroundings.obstacles(pose) if is_loaded else NOTHING,
-            self._surroundings.robots(pose, fleet.pose, fleet.me),
+            self._surroundings.robots(pose, fleet.pose, self._turn_rates.at(now, fleet.pose), fleet.me),
             seen.odom_stamp,
             seen.scan_stamp,
             seen.decision_stamp,
@@ -114,4 +123,5 @@ def guarded_skills(
     """A guard for each of so many robots with one body and floor plan, which share what they know of the map."""
     outline = outline_of(bodies, numbers.dock_reach)
     surroundings = Surroundings(tables, outline, settings.stopping.reaction, settings.stopping.braking)
-    return [GuardedSkill(Guard(settings, outline), surroundings, tables, numbers) for _ in range(robots)]
+    rates = TurnRates()
+    return [GuardedSkill(Guard(settings, outline), surroundings, rates, tables, numbers) for _ in range(robots)]

@@ -14,6 +14,8 @@ from sim.warehouse.skill import wrap
 REACH = 5.0  # m; farther things cannot matter before the next scan
 SPACING = 0.15  # m between points on an outline
 STRIDE = 0.3  # m between two outlines on another robot's way
+TURNS = 0.05  # rad/s; slower turning is none
+MOMENT = 0.5  # s; poses that lie farther apart tell nothing of how fast a robot turns
 NOTHING = np.zeros((0, 2))
 
 
@@ -32,6 +34,7 @@ class Surroundings:
         centre = (np.stack([column, row], axis=1) + 0.5) * tables.cell + tables.grid_origin
         self._map = centre.astype(np.float64)
         self._robot = np.concatenate([_along_edges(box) for box in outline.loaded])
+        self._width = float(np.hypot(self._robot[:, 0], self._robot[:, 1]).max())
         self._reaction = reaction
         self._braking = braking
 
@@ -39,13 +42,35 @@ class Surroundings:
         """Edges of the map's obstacles within reach [n, 2] (m), as seen from `pose` (x, y, yaw, speed in map)."""
         return seen_from(_near(self._map, pose[0], pose[1]), pose[0], pose[1], pose[2])
 
-    def robots(self, pose: np.ndarray, others: np.ndarray, me: int) -> np.ndarray:
+    def robots(self, pose: np.ndarray, others: np.ndarray, turning: np.ndarray, me: int) -> np.ndarray:
         """Outlines of the other robots within reach, from where they are to where they can stop [m, 2] (m).
 
-        If every robot keeps its own way to a stop clear of everybody else's, two that cross cannot meet. `others`
-        are the poses of all robots [R, 4]; row `me` and rows with NaN are left out.
+        If every robot keeps its own way to a stop clear of everybody else's, two that cross, or turn side by side,
+        cannot meet. `others` are the poses of all robots [R, 4], `turning` their yaw rates [R] (rad/s); row `me` and
+        rows with NaN are left out.
         """
-        return _ways_to_stop(self._robot, pose, others, me, self._reaction, self._braking)
+        return _ways_to_stop(self._robot, self._width, pose, others, turning, me, self._reaction, self._braking)
+
+
+class TurnRates:
+    """How fast robots turn, from where they are now and where they were a moment ago: nobody tells it."""
+
+    def __init__(self) -> None:
+        self._yaw = np.zeros(0)
+        self._rates = np.zeros(0)
+        self._then = -math.inf
+
+    def at(self, now: float, poses: np.ndarray) -> np.ndarray:
+        """Yaw rates [R] (rad/s) at simulated second `now` of robots at poses [R, 4]; 0 where it cannot be told yet."""
+        elapsed = now - self._then
+        if elapsed == 0.0 and len(self._rates) == len(poses):
+            return self._rates  # told already
+        self._rates = np.zeros(len(poses))
+        if 0.0 < elapsed < MOMENT and len(self._yaw) == len(poses):
+            turned = np.remainder(poses[:, 2] - self._yaw + math.pi, math.tau) - math.pi
+            self._rates = np.nan_to_num(turned / elapsed)
+        self._yaw, self._then = poses[:, 2].copy(), now
+        return self._rates
 
 
 def at_place(pose: np.ndarray, place: int, tables: Tables) -> tuple[float, float, float]:
@@ -69,27 +94,40 @@ def _near(points: np.ndarray, x: float, y: float) -> np.ndarray:
 
 @allocating
 def _ways_to_stop(
-    outline: np.ndarray, pose: np.ndarray, others: np.ndarray, me: int, reaction: float, braking: float
+    outline: np.ndarray,
+    width: float,
+    pose: np.ndarray,
+    others: np.ndarray,
+    turning: np.ndarray,
+    me: int,
+    reaction: float,
+    braking: float,
 ) -> np.ndarray:
-    """See `Surroundings.robots`; `outline` are points on a robot in its base_link [n, 2]."""
+    """See `Surroundings.robots`; `outline` are points on a robot in its base_link [n, 2], none farther than `width`."""
     count = 0
     for other in range(len(others)):
         if _is_in_reach(pose, others, other, me):
-            count += _outlines_on_way(others[other, 3], reaction, braking)
+            along, turn = _way_to_stop(others[other, 3], turning[other], width, reaction, braking)
+            count += _stages(along, turn, width)
     points = np.empty((count * len(outline), 2))
     own_cos, own_sin = math.cos(pose[2]), math.sin(pose[2])
     row = 0
     for other in range(len(others)):
         if not _is_in_reach(pose, others, other, me):
             continue
-        x, y, yaw, speed = others[other]
-        cos, sin, way = math.cos(yaw), math.sin(yaw), math.copysign(_way_to_stop(speed, reaction, braking), speed)
-        stages = _outlines_on_way(speed, reaction, braking)
+        along, turn = _way_to_stop(others[other, 3], turning[other], width, reaction, braking)
+        stages = _stages(along, turn, width)
         for stage in range(stages):
-            ahead = way * stage / max(stages - 1, 1)
+            share = stage / max(stages - 1, 1)
+            half = 0.5 * share * turn
+            chord = share * along * (math.sin(half) / half if half != 0.0 else 1.0)
+            middle, yaw = others[other, 2] + half, others[other, 2] + share * turn
+            x = others[other, 0] + chord * math.cos(middle) - pose[0]
+            y = others[other, 1] + chord * math.sin(middle) - pose[1]
+            cos, sin = math.cos(yaw), math.sin(yaw)
             for point in range(len(outline)):
-                along, aside = outline[point, 0] + ahead, outline[point, 1]
-                dx, dy = x + along * cos - aside * sin - pose[0], y + along * sin + aside * cos - pose[1]
+                dx = x + outline[point, 0] * cos - outline[point, 1] * sin
+                dy = y + outline[point, 0] * sin + outline[point, 1] * cos
                 points[row, 0], points[row, 1] = own_cos * dx + own_sin * dy, own_cos * dy - own_sin * dx
                 row += 1
     return points
@@ -102,13 +140,18 @@ def _is_in_reach(pose: np.ndarray, others: np.ndarray, other: int, me: int) -> b
 
 
 @kernel
-def _way_to_stop(speed: float, reaction: float, braking: float) -> float:
-    return abs(speed) * reaction + speed * speed / (2 * braking)
+def _way_to_stop(v: float, w: float, width: float, reaction: float, braking: float) -> tuple[float, float]:
+    """Metres along its arc, and rad, that a robot at v (m/s) and w (rad/s) still goes, both with their signs."""
+    w = w if abs(w) > TURNS else 0.0
+    pace = abs(v) + abs(w) * width
+    seconds = reaction + pace / (2 * braking)
+    return v * seconds, w * seconds
 
 
 @kernel
-def _outlines_on_way(speed: float, reaction: float, braking: float) -> int:
-    return 1 + int(math.ceil(_way_to_stop(speed, reaction, braking) / STRIDE))
+def _stages(along: float, turn: float, width: float) -> int:
+    """How many outlines stand for a way of so many metres and rad."""
+    return 1 + int(math.ceil(max(abs(along) / STRIDE, abs(turn) * width / SPACING)))
 
 
 def _edge(solid: np.ndarray) -> np.ndarray:

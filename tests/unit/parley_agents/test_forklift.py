@@ -19,7 +19,7 @@ from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.observe import FORKLIFT_CHOICES
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
-from sim.warehouse.surroundings import Surroundings
+from sim.warehouse.surroundings import Surroundings, TurnRates
 
 CONFIG = Path(__file__).parents[3] / "config"
 BODIES = read_bodies(CONFIG / "bodies.yaml")
@@ -53,7 +53,7 @@ class World:
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
         guard = Guard(read_guard(CONFIG / "guard.yaml"), self.outline)
-        guarded = GuardedSkill(guard, self.surroundings, self.tables, self.numbers)
+        guarded = GuardedSkill(guard, self.surroundings, TurnRates(), self.tables, self.numbers)
         return ForkliftBody("r", ("r", "s"), self.homes, kind, self.tables, self.numbers, self.battery, guarded)
 
     def tell(self, body):
