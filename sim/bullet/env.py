@@ -20,6 +20,7 @@ from policy_core.config import ConfigError
 from policy_core.contract import Contract, read_contract
 from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
+from sim.bullet.fleet_guard import FleetGuard
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
 from sim.bullet.snapshots import check_size
 from sim.bullet.workers import BulletWorkers
@@ -30,11 +31,13 @@ from sim.fast.fleet import begin_tick, end_tick
 from sim.fast.robots import goals_of
 from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import FloorPlan, read_floorplan
+from sim.warehouse.guard import GuardSettings, read_guard
 from sim.warehouse.kpis import BLOCKED_S, CONTACTS, DISTANCE_M, NEAR_MISSES
+from sim.warehouse.numbers import motion_of
 from sim.warehouse.randomisation import Draw, Randomisation, drawn_bodies, read_randomisation
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import WarehouseSettings, check_limits, read_warehouse
-from sim.warehouse.skill import BLOCKED_TOTAL, TRAVELLED
+from sim.warehouse.skill import BLOCKED, BLOCKED_TOTAL, TRAVELLED
 from sim.warehouse.state import ABSENT
 
 
@@ -46,6 +49,7 @@ class Hall(NamedTuple):
     contacts: ContactLog
     near_misses: NearMissLog
     rows: dict[str, int]  # name and number of every robot that is there
+    guard: FleetGuard | None
 
 
 def make(
@@ -61,11 +65,13 @@ def make(
     stagger: bool = True,
     randomisation: str = "",
     workers: int = 0,
+    guard: str = "",
 ) -> BulletWarehouse | BulletWorkers:
     """Build the world from files; arguments as of `sim.fast.env.make`, and the settings of the bodies.
 
     Args:
         workers: processes to share the worlds between, at most E; 0: this one plays them all.
+        guard: path of config/guard.yaml, to let every robot's guard judge its commands; empty: no guard in the loop.
 
     Raises:
         ConfigError: a file or number cannot be used.
@@ -85,6 +91,7 @@ def make(
             "load": load,
             "stagger": stagger,
             "randomisation": randomisation,
+            "guard": guard,
         }
         like = make(1, **settings)  # what is wrong with the settings is told here, before any process starts
         assert isinstance(like, BulletWarehouse)
@@ -105,13 +112,15 @@ def make(
         floors,
         stagger=stagger,
         randomisation=ranges,
+        guard=read_guard(guard) if guard else None,
     )
 
 
 class BulletWarehouse(FastWarehouse):
     """E worlds of one floor plan, each in a Bullet client of its own. See `make`.
 
-    No guard is in the loop, as in the fast world. `touched` counts the contacts of each world's running episode by
+    Without `guard` no guard is in the loop, as in the fast world; with it every robot's commands go through its own, as
+    on ROS (`sim.warehouse.guarded_skill`). `touched` counts the contacts of each world's running episode by
     what was touched: robot, wall, rack, pallet and so on. A pallet whose body is not where the ledger has it is left
     where it is, and what is odd about it is kept in `oddities`: (world, words) of the running episodes. `on_step`, if
     set, is told after every motion step which world has moved, and its bodies.
@@ -136,6 +145,7 @@ class BulletWarehouse(FastWarehouse):
         stagger: bool = False,
         randomisation: Randomisation | None = None,
         orders_held: int = ORDERS_HELD,
+        guard: GuardSettings | None = None,
     ) -> None:
         """As `FastWarehouse`; `floor` is what the plan was built from, or of several plans what each was built from."""
         check_limits(settings.motion, bodies, "the settings of the bodies")
@@ -157,6 +167,7 @@ class BulletWarehouse(FastWarehouse):
         self.oddities: list[tuple[int, str]] = []
         self.touched: list[Counter[str]] = [Counter() for _ in range(worlds)]
         self.on_step: Callable[[int, BulletWorld], None] | None = None
+        self._guard = guard
         self._names = self.agents[:forklifts]
         self._steps = round(contract.tick / settings.motion.step)
         self._command = np.zeros((forklifts, 3))
@@ -172,6 +183,11 @@ class BulletWarehouse(FastWarehouse):
     def world(self, number: int) -> BulletWorld:
         """The bodies of one world."""
         return self._hall(number).world
+
+    def judged(self, number: int) -> dict[str, int]:
+        """Motion steps of one world's robots in which their guards changed a command, by the reason; none without."""
+        guard = self._hall(number).guard
+        return dict(guard.reasons) if guard else {}
 
     def astray(self, number: int) -> list[int]:
         """Serials of the pallets of one world that nobody works on and whose body is not at their place."""
@@ -258,6 +274,9 @@ class BulletWarehouse(FastWarehouse):
             ContactLog(bodies.robots),
             NearMissLog(len(there)),
             {name: row for row, name in zip(there, bodies.robots, strict=True)},
+            FleetGuard(self._guard, there, its, self.tables, motion_of(self.numbers.motion[world]))
+            if self._guard
+            else None,
         )
 
     def _tick(self, choices: np.ndarray) -> None:
@@ -282,11 +301,16 @@ class BulletWarehouse(FastWarehouse):
         begun = len(self._decided[world]) * self._steps
         for step in range(self._steps):
             now = state.time[world] + step * self.settings.motion.step
+            blocked = skill[:, BLOCKED].copy()
             command_robots(self._command, state, world, robots, goals, now, self.tables, self.numbers)
+            is_powered = robots.alive[world] & (robots.energy[world] > 0.0)
+            if hall.guard is not None:
+                scans = hall.world.scans()
+                hall.guard.judge(self._command, skill, pose, goals, scans, is_powered, blocked, now)
             was = np.column_stack([pose[:, 3], fork])
             for name, row in hall.rows.items():
                 v, w, height = self._command[row].tolist()
-                if robots.alive[world, row] and robots.energy[world, row] > 0.0:
+                if is_powered[row]:
                     hall.world.command(name, v, w, height)
                 else:
                     hall.world.stand(name)

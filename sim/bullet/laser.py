@@ -28,7 +28,7 @@ class FleetLaser:
         self._client = client
         self.settings = settings
         self._random = np.random.default_rng(seed)
-        self._angles = _angles(settings)
+        self._angles = ray_angles(settings)
         self._start = starts
 
     def scan(self, poses: np.ndarray, is_loaded: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ class FleetLaser:
 
 def truck_starts(bodies: Bodies, dock_reach: float) -> np.ndarray:
     """Where a forklift's rays start, empty and loaded [2, rays] (m); a load's middle is `dock_reach` (m) along x."""
-    truck, pallet, angles = bodies.forklift, bodies.pallet, _angles(bodies.laser)
+    truck, pallet, angles = bodies.forklift, bodies.pallet, ray_angles(bodies.laser)
     ends = (truck.rear - MARGIN, truck.front + MARGIN)
     bare = _exit_distance(angles, ends, 0.5 * truck.width + MARGIN)
     front = dock_reach + 0.5 * pallet.length + MARGIN
@@ -81,10 +81,10 @@ def truck_starts(bodies: Bodies, dock_reach: float) -> np.ndarray:
 def amr_starts(bodies: Bodies) -> np.ndarray:
     """Where an AMR's rays start [2, rays] (m); it carries nothing that hides them."""
     end, side = 0.5 * bodies.amr.length + MARGIN, 0.5 * bodies.amr.width + MARGIN
-    return np.tile(_exit_distance(_angles(bodies.laser), (-end, end), side), (2, 1))
+    return np.tile(_exit_distance(ray_angles(bodies.laser), (-end, end), side), (2, 1))
 
 
-def _angles(settings: Laser) -> np.ndarray:
+def ray_angles(settings: Laser) -> np.ndarray:
     """Of all rays, from x to the left [rays] (rad)."""
     return np.arange(settings.rays) * (2.0 * np.pi / settings.rays)
 

@@ -96,6 +96,7 @@ def soak(
             "by_hour": [{name: later[name] - sooner[name] for name in SHOWN} for sooner, later in pairwise(by_hour)],
             "kpis": env.kpis(0),
             "touched": dict(getattr(env, "touched", [{}])[0]),
+            "judged": env.judged(0) if has_bodies else {},  # type: ignore[attr-defined]
             "odd_pallets": len(getattr(env, "oddities", ())),
             "digest": digest.hexdigest(),
         }

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 
 from parley_agents.forklift import CARRYING, DROPPED, TO_PICK, BoardFacts, ForkliftBody, RobotFacts
-from parley_agents.guard import Guard, read_guard
-from parley_agents.look_ahead import outline_of
 from parley_agents.resume import JobFacts
-from parley_agents.surroundings import Surroundings
 from policy_core.contract import read_contract
 from sim.warehouse import skill
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.decisions import CHARGE, CLAIM
 from sim.warehouse.floorplan import read_floorplan
+from sim.warehouse.guard import Guard, read_guard
+from sim.warehouse.guarded_skill import GuardedSkill
+from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.observe import FORKLIFT_CHOICES
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import read_warehouse
+from sim.warehouse.surroundings import Surroundings, TurnRates
 
 CONFIG = Path(__file__).parents[3] / "config"
 BODIES = read_bodies(CONFIG / "bodies.yaml")
@@ -52,9 +53,8 @@ class World:
     def body(self):
         kind = read_contract(CONFIG / "contract.yaml").kind("forklift")
         guard = Guard(read_guard(CONFIG / "guard.yaml"), self.outline)
-        return ForkliftBody(
-            "r", ("r", "s"), self.homes, kind, self.tables, self.numbers, self.battery, guard, self.surroundings
-        )
+        guarded = GuardedSkill(guard, self.surroundings, TurnRates(), self.tables, self.numbers)
+        return ForkliftBody("r", ("r", "s"), self.homes, kind, self.tables, self.numbers, self.battery, guarded)
 
     def tell(self, body):
         body.others[0] = self.pose

@@ -31,7 +31,7 @@ PLAN = read_floorplan(CONFIG / "floorplans" / "small_dc.yaml")
 BODIES = read_bodies(CONFIG / "bodies.yaml")
 
 
-def world(stream=STREAM, *, worlds=1, forklifts=4, episode=300.0, bodies=BODIES) -> BulletWarehouse:
+def world(stream=STREAM, *, worlds=1, forklifts=4, episode=300.0, bodies=BODIES, guard=None) -> BulletWarehouse:
     fast = warehouse_world.world(stream, worlds=worlds, forklifts=forklifts, episode=episode)
     return BulletWarehouse(
         worlds,
@@ -44,6 +44,7 @@ def world(stream=STREAM, *, worlds=1, forklifts=4, episode=300.0, bodies=BODIES)
         lambda rng, duration, demand: stream,
         np.ones(12),
         PLAN,
+        guard=guard,
     )
 
 

@@ -22,7 +22,6 @@ from parley_agents.decision_cycle import DecisionCycle
 from parley_agents.drive_node import DriveFeed
 from parley_agents.fleet import Fleet, read_fleet
 from parley_agents.forklift import forklift_body
-from parley_agents.guard import read_guard
 from parley_agents.hub_node import BEST_EFFORT, TICK, HubNode
 from parley_agents.managed_node import ManagedNode
 from parley_agents.policies import open_policy
@@ -36,6 +35,7 @@ from policy_core.contract import Contract, read_contract
 from policy_core.serving.inbox import Verdict
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import read_floorplan
+from sim.warehouse.guard import read_guard
 from sim.warehouse.routes import Tables, build_tables
 from sim.warehouse.settings import WarehouseSettings, read_warehouse
 

@@ -8,10 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parley_agents.body import NO_JOB, Choice, Progress, Sheet
-from parley_agents.guard import STOPPED, Guard, GuardSettings, Sensed, Verdict, Work
-from parley_agents.look_ahead import outline_of
-from parley_agents.resume import JobFacts, at_place, skill_after_restart
-from parley_agents.surroundings import NOTHING, Surroundings
+from parley_agents.resume import JobFacts, skill_after_restart
 from policy_core.config import ConfigError
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
@@ -19,6 +16,8 @@ from sim.warehouse import skill, traffic
 from sim.warehouse.battery import end_rest, limping
 from sim.warehouse.bodies import Bodies
 from sim.warehouse.decisions import CHARGE, CLAIM, REROUTE, YIELD
+from sim.warehouse.guard import GuardSettings
+from sim.warehouse.guarded_skill import GuardedSkill, Seen, guarded_skills
 from sim.warehouse.laser import SECTORS, sectors_of_scan
 from sim.warehouse.motion import move
 from sim.warehouse.observe import observe_forklift
@@ -29,16 +28,6 @@ from sim.warehouse.state import PARKING
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
 FORKS_THERE = 0.005  # m; nearer than this the forks are where they were told to be
-DOCKING_PHASES = (
-    skill.ENTER_PICK,
-    skill.LIFT,
-    skill.LEAVE_PICK,
-    skill.ENTER_DROP,
-    skill.LOWER,
-    skill.LEAVE_DROP,
-    skill.ENTER_HOME,
-    skill.LEAVE_HOME,
-)
 
 
 class BoardFacts(NamedTuple):
@@ -78,6 +67,7 @@ class ForkliftBody:
         name: the robot's name.
         robots: names of all robots in fleet order: the rows of `others`.
         homes: index of the place where each robot parks, in fleet order [R].
+        guarded: the robot's own guard.
     """
 
     def __init__(
@@ -89,8 +79,7 @@ class ForkliftBody:
         tables: Tables,
         numbers: MotionNumbers,
         battery: BatteryNumbers,
-        guard: Guard,
-        surroundings: Surroundings,
+        guarded: GuardedSkill,
     ) -> None:
         self.name = name
         self.robots = robots
@@ -102,8 +91,7 @@ class ForkliftBody:
         self._numbers = numbers
         self._slow = limping(numbers, battery.limp_speed)
         self._battery = battery
-        self._guard = guard
-        self._surroundings = surroundings
+        self._guarded = guarded
         self._sheet = Sheet(kind)
         self._sectors = np.zeros(SECTORS)
         self._pick_distance = kind.place("pick_distance", of_candidate=True).start
@@ -129,6 +117,8 @@ class ForkliftBody:
         self.orient(is_carrying=True)
         assert self._skill is not None
         self.observe(0.0)
+        self.command(0.0, 0.0)
+        self._skill[skill.PHASE] = skill.LOWER  # with a load the guard asks the map, too
         self.command(0.0, 0.0)
         skill.start_job(self._skill, 0, 0, False)
         traffic.give_way(self._skill, self.others[self.me], 0.0, self._fleet(), self._tables)
@@ -238,7 +228,7 @@ class ForkliftBody:
         if self._skill is None:
             return Command(0.0, 0.0, self._numbers.fork_low, "not oriented")
         if self.sensors.battery <= 0.0:
-            self._skill[skill.SPEED] = 0.0
+            self._guarded.stand(self._skill, now)
             if math.isnan(
                 self._held
             ):  # once: told anew at every step, it would follow a load that presses on the forks
@@ -251,15 +241,15 @@ class ForkliftBody:
         if self.job is not None and not self._is_under_way and skill.can_take_job(self._skill):
             skill.start_job(self._skill, self.job.origin, self.job.target, False)
             self._is_under_way = True
-        blocked = self._skill[skill.BLOCKED]
-        v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, self._fleet(), self._tables, numbers)
+        blocked, fleet = float(self._skill[skill.BLOCKED]), self._fleet()
+        v, w, fork = move(self._skill, pose, self.sensors.fork_height, now, fleet, self._tables, numbers)
         self._fork = fork
         if self._is_under_way and skill.has_dropped(self._skill):
             self._has_dropped = True
-        verdict = self._judge(v, w, now, decision_stamp)
-        self._skill[skill.SPEED] = verdict.v
-        if verdict.reason == STOPPED and self._skill[skill.BLOCKED] == 0.0:
-            self._wait(blocked, now)
+        sensors = self.sensors
+        angles = sensors.first_angle + sensors.angle_step * np.arange(len(sensors.ranges))
+        seen = Seen(sensors.ranges, angles, sensors.odom_stamp, sensors.scan_stamp, decision_stamp)
+        verdict = self._guarded.send(self._skill, v, w, seen, fleet, now, blocked)
         return Command(verdict.v, verdict.w, fork, verdict.reason)
 
     def _fleet(self) -> Fleet:
@@ -270,40 +260,6 @@ class ForkliftBody:
             if job is not None:
                 goals[row] = job.origin if job.origin >= 0 else job.target
         return Fleet(self.others, goals, self.me)
-
-    def _wait(self, blocked: float, now: float) -> None:
-        """The guard sees what the skill does not: count as blocked, and back off if that lasts.
-
-        Args:
-            blocked: how long the robot was blocked before this step (s).
-            now: s.
-        """
-        assert self._skill is not None
-        self._skill[skill.BLOCKED] = blocked + self.step
-        self._skill[skill.BLOCKED_TOTAL] += self.step
-        drives = self._skill[skill.PHASE] in (skill.TO_PICK, skill.TO_DROP, skill.TO_HOME)
-        if drives and self._skill[skill.BLOCKED] > self._numbers.resolve_after:
-            traffic.give_way(self._skill, self.others[self.me], now, self._fleet(), self._tables)
-
-    def _judge(self, v: float, w: float, now: float, decision_stamp: float) -> Verdict:
-        assert self._skill is not None
-        pose, sensors = self.others[self.me], self.sensors
-        phase, is_loaded = int(self._skill[skill.PHASE]), bool(skill.has_lifted(self._skill))
-        angles = sensors.first_angle + sensors.angle_step * np.arange(len(sensors.ranges))
-        sensed = Sensed(
-            sensors.ranges,
-            angles,
-            self._surroundings.obstacles(pose) if is_loaded else NOTHING,
-            self._surroundings.robots(pose, self.others, self.me),
-            sensors.odom_stamp,
-            sensors.scan_stamp,
-            decision_stamp,
-        )
-        pallet = None
-        if phase in (skill.ENTER_PICK, skill.LEAVE_DROP):
-            column = skill.PICK_PLACE if phase == skill.ENTER_PICK else skill.DROP_PLACE
-            pallet = at_place(pose, int(self._skill[column]), self._tables)
-        return self._guard.check(v, w, sensed, now, Work(is_loaded, phase in DOCKING_PHASES, pallet))
 
     def _give_up(self) -> None:
         """The job was taken away: put a lifted pallet back where it came from, and come out of the place."""
@@ -333,6 +289,5 @@ def forklift_body(
             f"the floor plan parks {len(homes)} robots, the fleet has {len(robots)}; add parking places to the plan "
             "or take robots out of the fleet manifest."
         )
-    outline = outline_of(bodies, numbers.dock_reach)
-    surroundings = Surroundings(tables, outline, guard.stopping.reaction, guard.stopping.braking)
-    return ForkliftBody(name, robots, homes, kind, tables, numbers, battery, Guard(guard, outline), surroundings)
+    guarded = guarded_skills(1, guard, bodies, tables, numbers)[0]
+    return ForkliftBody(name, robots, homes, kind, tables, numbers, battery, guarded)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from sim.warehouse import skill
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.surroundings import at_place
 
 ASIDE = 0.25  # m beside the middle line of a place within which a robot counts as docked there
 ASKEW = 0.3  # rad
@@ -32,13 +32,6 @@ class Start(NamedTuple):
     skill: np.ndarray  # [SKILL_SIZE]
     is_under_way: bool  # the skill works on the granted job already
     has_dropped: bool  # the pallet stands at its target, but the ledger does not know yet
-
-
-def at_place(pose: np.ndarray, place: int, tables: Tables) -> tuple[float, float, float]:
-    """A place as seen by the robot: x, y (m) in base_link and the angle (rad) the robot would have to turn by."""
-    dx, dy = float(tables.place_x[place] - pose[0]), float(tables.place_y[place] - pose[1])
-    cos, sin = math.cos(pose[2]), math.sin(pose[2])
-    return cos * dx + sin * dy, cos * dy - sin * dx, float(skill.wrap(tables.place_yaw[place] - pose[2]))
 
 
 def docked_place(pose: np.ndarray, tables: Tables) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from parley_bringup.paths import home
 from parley_bringup.run_choices import checked_policy, choose_one
 from policy_core.comm.wire import UNROUNDED
+from policy_core.config import ConfigError
 from policy_core.contract import Contract, read_contract
 from policy_core.export.bundle import Bundle, read_bundle
 from policy_core.serving.joint import JointPolicy
@@ -19,6 +20,7 @@ from sim.fast.evaluate import MakePolicy, play, play_together
 from sim.warehouse.baselines import BASELINES, make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import FloorPlan
+from sim.warehouse.guard import GuardSettings
 from sim.warehouse.orders import OrderSettings, OrderStream, generate
 from sim.warehouse.randomisation import Randomisation
 from sim.warehouse.routes import build_tables
@@ -40,17 +42,27 @@ def make_world(
     *,
     randomisation: Randomisation | None = None,
     orders_held: int = ORDERS_HELD,
+    guard: GuardSettings | None = None,
 ) -> FastWarehouse:
-    """One world of either simulator; whoever makes one of PyBullet closes it (`close_world`)."""
+    """One world of either simulator; whoever makes one of PyBullet closes it (`close_world`).
+
+    Raises:
+        ConfigError: a guard is wanted in the fast world.
+    """
     config = home() / "config"
     bodies, contract = read_bodies(config / "bodies.yaml"), read_contract(config / "contract.yaml")
     tables = [build_tables(plan) for plan in plans]
     size = (1, forklifts, seconds, tables, settings, bodies, contract, streams, popularity)
     if name == "fast":
+        if guard is not None:
+            raise ConfigError(
+                "saw --guard with --world fast, wanted --world bullet: the fast world has neither walls to touch nor a "
+                "laser to see them by. Take --world bullet, or leave --guard out."
+            )
         return FastWarehouse(*size, randomisation=randomisation, orders_held=orders_held)
     from sim.bullet.env import BulletWarehouse  # PyBullet takes a moment, and says so
 
-    return BulletWarehouse(*size, plans, randomisation=randomisation, orders_held=orders_held)
+    return BulletWarehouse(*size, plans, randomisation=randomisation, orders_held=orders_held, guard=guard)
 
 
 def close_world(world: FastWarehouse) -> None:

@@ -25,6 +25,7 @@ from sim.soak.limits import read_soak_limits
 from sim.soak.run import HOUR
 from sim.soak.run import soak as play_on
 from sim.warehouse.bodies import read_bodies
+from sim.warehouse.guard import read_guard
 from sim.warehouse.orders import read_order_settings
 from sim.warehouse.settings import read_warehouse
 
@@ -35,13 +36,18 @@ def soak(
     hours: Annotated[float, typer.Option(min=0.01, max=1000, help="Simulated hours.")] = 10.0,
     robots: Annotated[int, typer.Option(min=1, max=32, help="Forklifts.")] = 16,
     world_name: Annotated[str, typer.Option("--world", help="fast, or bullet: bodies with mass, slower.")] = "bullet",
-    policy: Annotated[str, typer.Option(help="random, greedy, contract-net or bundle:FOLDER.")] = "contract-net",
+    policy: Annotated[
+        str, typer.Option(help="random, greedy, contract-net, planner or bundle:FOLDER.")
+    ] = "contract-net",
     map_file: Annotated[
         Path | None, typer.Option("--map", help="Floor plan or map of any form; default our larger one.")
     ] = None,
     load: Annotated[float, typer.Option(min=0.05, max=10, help="Order lines, as a multiple of orders.yaml.")] = 1.0,
     loss: Annotated[float, typer.Option(min=0, max=1, help="Chance that a message to one receiver is lost.")] = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="Of the world and of the channel.")] = 0,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Let every robot's guard judge its commands; PyBullet only.")
+    ] = False,
     twice: Annotated[bool, typer.Option("--twice", help="Play it again, and compare the digests.")] = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -60,10 +66,17 @@ def soak(
     expected = load * read_order_settings(config / "orders.yaml").lines_per_hour * length / HOUR
     held = ORDERS_HELD + math.ceil(expected + 6.0 * math.sqrt(expected))  # an order has one line at least
     choose_one("--world", world_name, WORLDS)
-    world = make_world(world_name, [plan], robots, length, settings, streams, popularity, orders_held=held)
+    judge = read_guard(config / "guard.yaml") if guard else None
+    world = make_world(world_name, [plan], robots, length, settings, streams, popularity, orders_held=held, guard=judge)
     make, console = policy_maker(policy, world)(seed), open_console()
     head = {"map": plan.name, "world": world_name, "policy": policy, "robots": robots, "hours": hours, "load": load}
-    head |= {"loss": loss, "seed": seed, "commit": checked_out_commit(home()), "limits": limits.model_dump()}
+    head |= {
+        "guard": guard,
+        "loss": loss,
+        "seed": seed,
+        "commit": checked_out_commit(home()),
+        "limits": limits.model_dump(),
+    }
     results: list[dict[str, Any]] = []
 
     def after_an_hour(result: dict[str, Any]) -> None:
@@ -96,6 +109,8 @@ def soak(
     if result["by_hour"]:
         console.print(_flow(result))
     console.print(_one_line(result), soft_wrap=True)
+    if world_name != "fast":
+        console.print(_touched(result, guard), soft_wrap=True)
     again = "" if not twice else ", the same twice" if is_same else ", ANOTHER the second time"
     console.print(f"digest {result['digest']}{again}", soft_wrap=True)
     holds = is_same and all(each["holds"] for each in results)
@@ -118,6 +133,17 @@ def _one_line(result: dict[str, Any]) -> str:
         f"{result['kpis']['lines_shipped']:.0f} lines shipped; memory at most {result['memory']['most']:.0f} MB; "
         f"faults: {', '.join(result['failed']) or 'none'}"
     )
+
+
+def _touched(result: dict[str, Any], is_guarded: bool) -> str:
+    """What robots and their loads have touched, and what their guards did."""
+    found = sorted(result["touched"].items())
+    words = f"contacts {'with' if is_guarded else 'without'} the guard: "
+    words += ", ".join(f"{kind} {count}" for kind, count in found) or "none"
+    if is_guarded:
+        steps = sorted(result["judged"].items())
+        words += "; commands changed: " + (", ".join(f"{reason} {count}" for reason, count in steps) or "none")
+    return words
 
 
 def _bar(console: Console) -> Progress:

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from parley_agents.guard import Guard, Sensed, Work
-from parley_agents.look_ahead import outline_of
-from parley_agents.surroundings import Surroundings
+from sim.warehouse.guard import Guard, Sensed, Work
+from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.routes import build_tables
+from sim.warehouse.surroundings import Surroundings
 from tests.support.bullet_hall import BODIES, EAST_WALL, HALL, HIGH, REACH, hall, run, with_pallet_on_forks
-from tests.unit.parley_agents.test_guard import GUARD
+from tests.unit.sim.test_guard import GUARD
 
 NOTHING = np.zeros((0, 2))
 ANGLES = np.arange(BODIES.laser.rays) * (2 * math.pi / BODIES.laser.rays)

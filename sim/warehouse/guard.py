@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field as Bound
 
-from parley_agents.look_ahead import Outline, clearance, free_way, pace_of, pace_to_stop_in, seen_from
 from policy_core.config import Settings, read_settings
+from sim.warehouse.look_ahead import Outline, allowed_share, obstacles_seen, seen_from
 
 STOPPED = "stopped for an obstacle"  # why a command became zero
 CREEP = 0.01  # m/s (or rad/s); what is left of a command below this is no motion worth sending
 LONGEST_STEP = 0.2  # s between two commands that the acceleration limits still count
+NOTHING_OWN = np.zeros((0, 3))
+NOTHING_EXPECTED = (0.0, 0.0, 0.0, -1.0)
 
 
 class Limits(Settings):
@@ -126,6 +128,10 @@ class Guard:
                 v, w, reason = 0.0, 0.0, STOPPED
         return self._send(v, w, now, reason)
 
+    def stand(self, now: float) -> None:
+        """Note that the robot was told to stand, without a command to judge."""
+        self._send(0.0, 0.0, now, "")
+
     def _blind(self, v: float, w: float, sensed: Sensed, now: float) -> str:
         """Why nothing may move, or an empty text."""
         watchdog = self.settings.watchdog
@@ -163,16 +169,16 @@ class Guard:
 
     def _obstacles(self, sensed: Sensed, work: Work) -> np.ndarray:
         """Points in base_link [n, 2] that are neither the own load nor the pallet being docked to."""
-        seen = np.isfinite(sensed.ranges) & (sensed.ranges > 0.0)
-        ranges, angles = sensed.ranges[seen], sensed.angles[seen]
-        points = np.stack([ranges * np.cos(angles), ranges * np.sin(angles)], axis=1).astype(np.float64)
-        if work.is_loaded:
-            points = points[clearance(points, self._own_load) > 0.0]
-            points = np.concatenate([points, self._in_shadow(sensed.hidden)])
+        expected, half = NOTHING_EXPECTED, self._outline.load_half + self.settings.stopping.expected_tolerance
         if work.pallet is not None:
-            half = self._outline.load_half + self.settings.stopping.expected_tolerance
-            points = points[np.abs(seen_from(points, *work.pallet)).max(axis=1) > half]
-        return points
+            expected = (*work.pallet, half)
+        if not work.is_loaded:
+            return obstacles_seen(sensed.ranges, sensed.angles, NOTHING_OWN, expected)
+        seen = obstacles_seen(sensed.ranges, sensed.angles, self._own_load, expected)
+        hidden = self._in_shadow(sensed.hidden)
+        if work.pallet is not None:
+            hidden = hidden[np.abs(seen_from(hidden, *work.pallet)).max(axis=1) > half]
+        return np.concatenate([seen, hidden])
 
     def _in_shadow(self, points: np.ndarray) -> np.ndarray:
         """Those of the points [n, 2] that the load hides from the laser."""
@@ -181,25 +187,18 @@ class Guard:
         return np.asarray(points[is_hidden])
 
     def _allowed_share(self, v: float, w: float, points: np.ndarray, robots: np.ndarray, work: Work) -> float:
-        """Share of (v, w) in [0, 1] from which the body can stop on its arc before it comes too close to a point.
-
-        A point that is already closer than the margin stops only motion that brings it closer still, so a robot
-        can always leave the way it came.
-        """
         stopping = self.settings.stopping
-        boxes = self._outline.loaded if work.is_loaded else self._outline.chassis
-        pace = pace_of(v, w, boxes)
-        way = pace * stopping.reaction + pace * pace / (2 * stopping.braking)
-        everything = np.concatenate([points, robots])
-        if way <= 0.0 or not len(everything):
-            return 1.0
-        margin = np.full(len(everything), stopping.docking_margin if work.is_docking else stopping.margin)
-        margin[len(points) :] = stopping.robot_margin
-        apart = clearance(everything, boxes)
-        near = apart < margin + way
-        wanted = np.minimum(margin[near], apart[near]) - 1e-6
-        free = free_way(everything[near], wanted, boxes, v / pace, w / pace, way)
-        return 1.0 if free >= way else min(1.0, pace_to_stop_in(free, stopping.reaction, stopping.braking) / pace)
+        return allowed_share(
+            v,
+            w,
+            points,
+            stopping.docking_margin if work.is_docking else stopping.margin,
+            robots,
+            stopping.robot_margin,
+            self._outline.loaded if work.is_loaded else self._outline.chassis,
+            stopping.reaction,
+            stopping.braking,
+        )
 
     def _send(self, v: float, w: float, now: float, reason: str) -> Verdict:
         self._sent, self._sent_at = (v, w), now

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley_agents.guard import Guard, Sensed, Work, read_guard
-from parley_agents.look_ahead import outline_of
 from policy_core.config import ConfigError
 from sim.warehouse.bodies import read_bodies
+from sim.warehouse.guard import Guard, Sensed, Work, read_guard
+from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.settings import read_warehouse
 
 CONFIG = Path(__file__).parents[3] / "config"
