@@ -22,7 +22,7 @@ from policy_core.environment import Observations
 from sim.bullet.contact_log import ContactLog, NearMissLog
 from sim.bullet.fleet_guard import FleetGuard
 from sim.bullet.ledger_bodies import ASTRAY, LedgerBodies, LedgerPallet
-from sim.bullet.snapshots import check_size
+from sim.bullet.snapshots import check_fit
 from sim.bullet.workers import BulletWorkers
 from sim.bullet.world import BulletWorld
 from sim.fast.driving import command_robots, rest, use_energy
@@ -226,15 +226,16 @@ class BulletWarehouse(FastWarehouse):
             "left": self._left.copy(),
             "length": self._length.copy(),
             "plan": self._plan.copy(),
+            "guard": np.array([self._guard is not None]),
         }
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> Observations:
         """Play the episodes of a snapshot, of a world of the same size, up to where it was taken.
 
         Raises:
-            ValueError: it is of another size.
+            ValueError: it is of another size, or its robots had a guard and these have none, or the other way.
         """
-        check_size(snapshot, self.worlds, len(self.agents))
+        check_fit(snapshot, self.worlds, len(self.agents), self._guard is not None)
         if snapshot["plan"][0] != self._plan[0]:
             self._lay_out(int(snapshot["plan"][0]))
         ends = np.cumsum(snapshot["ticks"])

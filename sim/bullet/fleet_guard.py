@@ -13,7 +13,7 @@ from sim.warehouse.guard import GuardSettings
 from sim.warehouse.guarded_skill import Seen, guarded_skills
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
-from sim.warehouse.traffic import Fleet
+from sim.warehouse.sight import Fleet
 
 
 class FleetGuard:

@@ -9,15 +9,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+FOR_ALL = ("plan", "guard")  # one for all worlds
+
 Snapshot = dict[str, np.ndarray]
 
 
-def check_size(snapshot: Snapshot, worlds: int, agents: int) -> None:
-    """Raise ValueError if the snapshot is of other numbers of worlds and agents."""
+def check_fit(snapshot: Snapshot, worlds: int, agents: int, has_guard: bool) -> None:
+    """Raise ValueError if the snapshot is of other numbers of worlds and agents, or its robots have guards and these none."""
     if snapshot["ticks"].shape != (worlds,) or snapshot["decided"].shape[1:] != (agents,):
         raise ValueError(
             f"saved with {len(snapshot['ticks'])} worlds of {snapshot['decided'].shape[1]} agents, here are "
             f"{worlds} of {agents}; make a world of the size that was saved"
+        )
+    if bool(snapshot["guard"][0]) != has_guard:
+        raise ValueError(
+            f"saved {'without' if has_guard else 'with'} guards, here robots are {'with' if has_guard else 'without'} "
+            "them; make a world with the guard that was saved"
         )
 
 
@@ -28,7 +35,7 @@ def join(parts: Sequence[Snapshot]) -> Snapshot:
     return {
         **{name: np.concatenate([part[name] for part in parts]) for name in by_world},
         "chance": _as_bytes(chance),
-        "plan": parts[0]["plan"],  # one for all
+        **{name: parts[0][name] for name in FOR_ALL},
     }
 
 
@@ -39,7 +46,7 @@ def share(snapshot: Snapshot, first: int, last: int) -> Snapshot:
         **{name: snapshot[name][first:last] for name in ("ticks", "left", "length")},
         "chance": _as_bytes(json.loads(snapshot["chance"].tobytes())[first:last]),
         "decided": snapshot["decided"][ends[first] : ends[last]],
-        "plan": snapshot["plan"],
+        **{name: snapshot[name] for name in FOR_ALL},
     }
 
 

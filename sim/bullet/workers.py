@@ -13,7 +13,7 @@ import numpy as np
 
 from policy_core.environment import KindObservation, Observations, Step
 from policy_core.worlds.processes import Content, Crew, Worker, map_arrays, serve_parent, shared_memory, shares
-from sim.bullet.snapshots import Snapshot, check_size, from_text, join, share, to_text
+from sim.bullet.snapshots import Snapshot, check_fit, from_text, join, share, to_text
 
 if TYPE_CHECKING:
     from sim.bullet.env import BulletWarehouse
@@ -39,6 +39,7 @@ class BulletWorkers:
 
     def __init__(self, settings: dict[str, Any], like: BulletWarehouse, worlds: int, workers: int) -> None:
         self.contract, self.agents, self.kinds, self.worlds = like.contract, like.agents, like.kinds, worlds
+        self._has_guard = bool(settings["guard"])
         self._shares = shares(worlds, workers)
         layout = _layout(like, worlds)
         with shared_memory(layout) as file:
@@ -81,9 +82,9 @@ class BulletWorkers:
         """Play the episodes of a snapshot up to where it was taken.
 
         Raises:
-            ValueError: it is of another size.
+            ValueError: it is of another size, or of worlds with a guard and these have none, or the other way.
         """
-        check_size(snapshot, self.worlds, len(self.agents))
+        check_fit(snapshot, self.worlds, len(self.agents), self._has_guard)
         parts = [to_text(share(snapshot, *bounds)) for bounds in self._shares]
         self._crew.ask(*({"do": "restore", "snapshot": part} for part in parts))
         return self._observations("now")

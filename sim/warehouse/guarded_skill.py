@@ -15,8 +15,8 @@ from sim.warehouse.guard import STOPPED, Guard, GuardSettings, Sensed, Verdict, 
 from sim.warehouse.look_ahead import outline_of
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import MotionNumbers
+from sim.warehouse.sight import Fleet
 from sim.warehouse.surroundings import NOTHING, Surroundings, TurnRates, at_place
-from sim.warehouse.traffic import Fleet
 
 DOCKING_PHASES = (
     skill.ENTER_PICK,

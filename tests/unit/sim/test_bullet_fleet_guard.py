@@ -106,7 +106,6 @@ def test_a_guarded_fleet_carries_pallets_and_touches_no_robot_wall_or_rack(name)
     maker = None if name == "planner" else lambda kind, number: make_baseline(name, env.contract, kind, number)
     kpis = play(env, maker, 1, reach=30.0)
     env.close()
-    print(name, kpis["lines_shipped"], kpis["pallets_received"], kpis["contacts"], kpis["blocked_s"])
     assert kpis["lines_shipped"] + kpis["pallets_received"] > 3
     assert kpis["contacts"] == 0.0
 
@@ -127,6 +126,11 @@ def test_a_guarded_world_is_restored_bit_for_bit():
     for step, again in zip(went_on, [other.step(choice) for choice in choices[30:]], strict=True):
         assert (step.observations.position == again.observations.position).all()
     assert (env.robots.pose == other.robots.pose).all() and env.judged(0) == other.judged(0)
+    without = world(episode=40.0)
+    without.reset(4)
+    with pytest.raises(ValueError, match="saved with guards, here robots are without them"):
+        without.restore(saved)
+    without.close()
     env.close()
     other.close()
 
