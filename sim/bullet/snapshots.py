@@ -15,7 +15,7 @@ Snapshot = dict[str, np.ndarray]
 
 
 def check_fit(snapshot: Snapshot, worlds: int, agents: int, has_guard: bool) -> None:
-    """Raise ValueError if the snapshot is of other numbers of worlds and agents, or its robots have guards and these none."""
+    """Raise ValueError if the snapshot is of other numbers of worlds and agents, or only one of both has guards."""
     if snapshot["ticks"].shape != (worlds,) or snapshot["decided"].shape[1:] != (agents,):
         raise ValueError(
             f"saved with {len(snapshot['ticks'])} worlds of {snapshot['decided'].shape[1]} agents, here are "
