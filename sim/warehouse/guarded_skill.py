@@ -81,8 +81,10 @@ class GuardedSkill:
         """
         verdict = self._judge(row, v, w, seen, fleet, now)
         row[skill.SPEED] = verdict.v
-        if verdict.reason == STOPPED and row[skill.BLOCKED] == 0.0:
-            self._wait(row, fleet, now, blocked)
+        if verdict.reason == STOPPED and row[skill.WORK_UNTIL] == 0.0:
+            row[skill.STALLED] = 0.0  # the guard holds it, not what it leans on
+            if row[skill.BLOCKED] == 0.0:
+                self._wait(row, fleet, now, blocked)
         return verdict
 
     def stand(self, row: np.ndarray, now: float) -> None:
