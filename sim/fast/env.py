@@ -26,7 +26,8 @@ from sim.warehouse.bodies import Bodies, read_bodies
 from sim.warehouse.floorplan import read_floorplan
 from sim.warehouse.kpis import KPIS, derive
 from sim.warehouse.numbers import make_numbers
-from sim.warehouse.orders import OrderStream, generate, read_order_settings
+from sim.warehouse.order_variety import generate_drawn
+from sim.warehouse.orders import OrderStream, read_order_settings
 from sim.warehouse.randomisation import (
     Draw,
     Randomisation,
@@ -51,8 +52,8 @@ PLAN_CHANCE = 77  # names the stream of chance that a batch's floor plan is draw
 class Streams(Protocol):
     """Makes the orders of an episode."""
 
-    def __call__(self, rng: np.random.Generator, duration: float, demand: float, /) -> OrderStream:
-        """Orders for `duration` (s) at `demand` times the usual rate; fixed orders ignore that."""
+    def __call__(self, rng: np.random.Generator, duration: float, draw: Draw, /) -> OrderStream:
+        """Orders for `duration` (s) as the world's draw has them; fixed orders ignore that."""
 
 
 def make(
@@ -109,10 +110,8 @@ def order_streams(orders: str, load: tuple[float, float]) -> tuple[Streams, np.n
     """What gives each episode its orders, at the file's rate times a number drawn from `load`; popularity [SKUS]."""
     settings = read_order_settings(Path(orders))
 
-    def stream(rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
-        rate = settings.lines_per_hour * rng.uniform(*load) * demand
-        scaled = settings.model_copy(update={"lines_per_hour": rate})
-        return generate(scaled, int(rng.integers(2**31)), duration)
+    def stream(rng: np.random.Generator, duration: float, draw: Draw) -> OrderStream:
+        return generate_drawn(settings, rng, duration, draw, rng.uniform(*load))
 
     return stream, np.asarray(settings.popularity, float)
 
@@ -326,7 +325,7 @@ class FastWarehouse:
         rng = self._rng[world]
         draw = Draw() if self._randomisation is None else self._randomisation.draw(rng)
         settings = self._apply(world, draw)
-        stream = self._streams(rng, self._ticks * self.contract.tick, draw.demand)
+        stream = self._streams(rng, self._ticks * self.contract.tick, draw)
         open_world(self.state, world, self.tables, settings, stream, self._popularity, rng)
         motion = settings.motion_numbers()
         for robot in range(self.robots.pose.shape[1]):

@@ -37,7 +37,12 @@ LIMITS = {  # what a range may span
     "outages": (0.0, 1.0),
     "link_loss": (0.0, 0.9),
 }
-LATER = {"link_delay": (0.0, 2.0)}  # drawn after all others, so that what was drawn before it was there is the same
+LATER = {  # drawn after all others, in this order, so that what was drawn before they were there is the same
+    "link_delay": (0.0, 2.0),
+    "small_orders": (0.0, 1.0),
+    "skew": (0.0, 2.0),
+    "fill": (0.1, 1.4),
+}
 
 
 class Draw(NamedTuple):
@@ -59,6 +64,9 @@ class Draw(NamedTuple):
     link_loss: float = -1.0  # below 0: as the run has it
     robots: float = -1.0  # below 0: all
     link_delay: float = -1.0  # below 0: as the run has it
+    small_orders: float = 0.0
+    skew: float = 0.0
+    fill: float = 1.0
 
 
 class Randomisation(Settings):
@@ -79,6 +87,9 @@ class Randomisation(Settings):
     outages: Range
     link_loss: Range
     link_delay: Range
+    small_orders: Range
+    skew: Range
+    fill: Range
     robots: tuple[int, int] | None = Bound(None)
     floorplans: tuple[str, ...] = ()
 
@@ -136,6 +147,7 @@ def drawn_settings(settings: WarehouseSettings, draw: Draw) -> WarehouseSettings
     quality, motion = settings.quality, settings.motion
     low, high = settings.replenishment.lead_time
     changes = {
+        "goods": settings.goods.model_copy(update={"initial_fill": min(1.0, settings.goods.initial_fill * draw.fill)}),
         "quality": quality.model_copy(
             update={
                 "defect_rates": tuple(min(rate * draw.defects, 1.0) for rate in quality.defect_rates),

@@ -126,7 +126,7 @@ def test_episodes_on_several_plans_are_those_played_alone() -> None:
     settings = read_order_settings(CONFIG / "orders.yaml")
     world = make_world(
         "fast", [plan, wider], 4, 12.0, read_warehouse(CONFIG / "warehouse.yaml"),
-        lambda rng, duration, demand: generate(settings, int(rng.integers(2**31)), duration),
+        lambda rng, duration, draw: generate(settings, int(rng.integers(2**31)), duration),
         np.asarray(settings.popularity), randomisation=ranges,
     )  # fmt: skip
     seeds = range(6)

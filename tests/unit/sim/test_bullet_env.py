@@ -41,7 +41,7 @@ def world(stream=STREAM, *, worlds=1, forklifts=4, episode=300.0, bodies=BODIES,
         fast.settings,
         bodies,
         fast.contract,
-        lambda rng, duration, demand: stream,
+        lambda rng, duration, draw: stream,
         np.ones(12),
         PLAN,
         guard=guard,
@@ -242,7 +242,7 @@ def randomised(worlds=2, **changes):
     ranges = read_randomisation(CONFIG / "randomisation.yaml").model_copy(update={"outages": (0.0, 0.0), **changes})
     fast = warehouse_world.world(STREAM, worlds=worlds, randomisation=ranges)
     parts = (fast.tables, fast.settings, BODIES, fast.contract)
-    size = (worlds, 4, 300.0, [parts[0]], *parts[1:], lambda rng, duration, demand: STREAM, np.ones(12))
+    size = (worlds, 4, 300.0, [parts[0]], *parts[1:], lambda rng, duration, draw: STREAM, np.ones(12))
     return fast, BulletWarehouse(*size, [PLAN], randomisation=ranges)
 
 

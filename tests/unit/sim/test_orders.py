@@ -17,7 +17,9 @@ from sim.warehouse.family_draw import draw_weights
 from sim.warehouse.order_csv import Row, read_rows
 from sim.warehouse.order_fit import fit_orders, write_order_settings
 from sim.warehouse.order_replay import replay
+from sim.warehouse.order_variety import generate_drawn
 from sim.warehouse.orders import OrderSettings, OrderStream, due_times, generate, read_order_settings
+from sim.warehouse.randomisation import Draw
 from sim.warehouse.settings import SKUS
 from tests.support.real_data import TOP, real_data
 
@@ -332,3 +334,24 @@ def test_the_backlog_waits_when_a_run_begins() -> None:
     assert 0.2 < at_once.mean() < 0.9, "half of the drawn time lies before the run; quiet hours move the share"
     expected = due_times(waiting, stream.time, stream.n_lines)
     assert (stream.due == expected).all() and (stream.due[at_once] >= waiting.service_time).all()
+
+
+def test_varied_orders_keep_their_lines_and_lean_to_small_ones_and_to_some_families():
+    def many(small: float, skew: float):
+        streams = [
+            generate_drawn(SETTINGS, np.random.default_rng(seed), 3600.0, Draw(small_orders=small, skew=skew))
+            for seed in range(30)
+        ]
+        lines = np.array([stream.n_lines.sum() for stream in streams])
+        counts = [np.bincount(stream.sku[stream.sku >= 0], minlength=SKUS) / stream.n_lines.sum() for stream in streams]
+        single = np.mean([np.mean(stream.n_lines == 1) for stream in streams])
+        return float(lines.mean()), float(single), float(np.std(counts, axis=0).mean())
+
+    plain, small, skewed = many(0.0, 0.0), many(0.8, 0.0), many(0.0, 1.0)
+    assert small[0] == pytest.approx(plain[0], rel=0.1) and skewed[0] == pytest.approx(plain[0], rel=0.15)
+    assert plain[1] < 0.5 < 0.85 < small[1]
+    assert skewed[2] > 1.5 * plain[2]
+    stream = generate_drawn(SETTINGS, np.random.default_rng(1), 3600.0, Draw(small_orders=0.5, skew=1.0))
+    assert ((stream.sku >= 0).sum(1) == stream.n_lines).all() and (np.diff(stream.time) >= 0).all()
+    for row, count in zip(stream.sku, stream.n_lines, strict=True):
+        assert len(set(row[:count].tolist())) == count

@@ -25,7 +25,7 @@ REACH = 25.0
 @pytest.fixture(scope="module")
 def alone() -> FastWarehouse:
     env = world(None, episode=40.0)  # type: ignore[arg-type]
-    env._streams = lambda rng, duration, demand: generate(ORDERS, int(rng.integers(2**31)), duration)
+    env._streams = lambda rng, duration, draw: generate(ORDERS, int(rng.integers(2**31)), duration)
     return env
 
 

@@ -26,6 +26,9 @@ STILL = {name: (default, default) for name, default in Draw()._asdict().items() 
     "outages": (0.0, 0.0),
     "link_loss": (0.0, 0.0),
     "charge": (0.5, 0.5),
+    "small_orders": (0.0, 0.0),
+    "skew": (0.0, 0.0),
+    "fill": (1.0, 1.0),
 }
 
 

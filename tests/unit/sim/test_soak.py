@@ -40,7 +40,7 @@ def fast_world():
 def bullet_world():
     like = fast_world()
     world = (1, 4, 900.0, [like.tables], like.settings, BODIES, like.contract)
-    return BulletWarehouse(*world, lambda rng, duration, demand: STREAM, np.ones(12), PLAN)
+    return BulletWarehouse(*world, lambda rng, duration, draw: STREAM, np.ones(12), PLAN)
 
 
 def soaked(env, *, hours=HOURS, limits=LIMITS, disturb=lambda tick: None, seed=3, hear=lambda result: None):

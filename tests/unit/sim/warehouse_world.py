@@ -63,7 +63,7 @@ def world(
         settings() if its is None else its,
         read_bodies(CONFIG / "bodies.yaml"),
         read_contract(CONFIG / "contract.yaml"),
-        lambda rng, duration, demand: stream,
+        lambda rng, duration, draw: stream,
         np.ones(SKUS),
         **options,
     )

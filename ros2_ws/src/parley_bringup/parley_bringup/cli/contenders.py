@@ -21,7 +21,8 @@ from sim.warehouse.baselines import BASELINES, make_baseline
 from sim.warehouse.bodies import read_bodies
 from sim.warehouse.floorplan import FloorPlan
 from sim.warehouse.guard import GuardSettings
-from sim.warehouse.orders import OrderSettings, OrderStream, generate
+from sim.warehouse.order_variety import generate_drawn
+from sim.warehouse.orders import OrderSettings
 from sim.warehouse.randomisation import Randomisation
 from sim.warehouse.routes import build_tables
 from sim.warehouse.settings import WarehouseSettings
@@ -73,12 +74,7 @@ def close_world(world: FastWarehouse) -> None:
 
 def generated_orders(settings: OrderSettings) -> Streams:
     """Orders that the generator draws anew in every episode."""
-    return partial(_draw, settings)
-
-
-def _draw(settings: OrderSettings, rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
-    scaled = settings.model_copy(update={"lines_per_hour": settings.lines_per_hour * demand})
-    return generate(scaled, int(rng.integers(2**31)), duration)
+    return partial(generate_drawn, settings)
 
 
 def policy_maker(name: str, world: FastWarehouse) -> Callable[[int], MakePolicy | None]:

@@ -121,7 +121,7 @@ def _orders(path: Path | None, speed: str) -> tuple[Streams, np.ndarray]:
         return generated_orders(settings), popularity
     source = Path(checked_orders(path))
     pace = choose_speed(speed)
-    return lambda rng, duration, demand: replay(source, settings, pace or "auto", duration)[0], popularity
+    return lambda rng, duration, draw: replay(source, settings, pace or "auto", duration)[0], popularity
 
 
 def _differences(results: dict[str, list[dict[str, float]]]) -> Table:

@@ -56,7 +56,7 @@ def open_world(
         settings,
         read_bodies(home() / "config" / "bodies.yaml"),
         contract,
-        lambda rng, duration, demand: generate(orders, int(rng.integers(2**31)), duration),
+        lambda rng, duration, draw: generate(orders, int(rng.integers(2**31)), duration),
         np.asarray(orders.popularity, float),
     )
     if name == "fast":

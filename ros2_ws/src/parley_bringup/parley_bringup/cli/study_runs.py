@@ -35,6 +35,7 @@ from sim.fast.env import ORDERS_HELD, FastWarehouse, Streams
 from sim.fast.evaluate import Stop, play, play_together
 from sim.warehouse.order_replay import replay
 from sim.warehouse.orders import OrderStream, read_order_settings
+from sim.warehouse.randomisation import Draw
 from sim.warehouse.settings import read_warehouse
 
 STOP_CHANCE = 4099  # names the stream of chance that says which robots stop, and when
@@ -150,7 +151,7 @@ def open_condition(settings: StudySettings, condition: Condition, data: Path | N
     expected = orders.lines_per_hour * (seconds + orders.backlog) / 3600.0  # an order has one line at least
     days = days_of(condition, data)
 
-    def replayed(rng: np.random.Generator, duration: float, demand: float) -> OrderStream:
+    def replayed(rng: np.random.Generator, duration: float, draw: Draw) -> OrderStream:
         return replay(days[int(rng.integers(len(days)))], orders, "auto", duration)[0]
 
     streams: Streams = replayed if days else generated_orders(orders)
