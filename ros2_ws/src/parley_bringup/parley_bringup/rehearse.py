@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from pathlib import Path
 
 from parley_agents.fleet import read_fleet
 from parley_agents.forklift import forklift_body
@@ -31,7 +30,17 @@ def main() -> None:
     contract, warehouse = read_contract(files["contract"]), read_warehouse(files["warehouse"])
     fleet, bodies = read_fleet(config / "fleets" / "demo.yaml", contract), read_bodies(config / "bodies.yaml")
     with tempfile.TemporaryDirectory() as folder:
-        told = Told(str(plan), *files.values(), "", 0.0, sqlite_url(folder), seed=0, minutes=1.0)
+        told = Told(
+            floorplan=str(plan),
+            warehouse=files["warehouse"],
+            contract=files["contract"],
+            order_settings=files["orders"],
+            orders="",
+            order_speed=0.0,
+            database=sqlite_url(folder),
+            seed=0,
+            minutes=1.0,
+        )
         opened = open_dispatcher(told, Crew(fleet.names, fleet.kinds))
         opened.dispatcher.compile()
         Reporter(opened.dispatcher).compile()
@@ -43,7 +52,7 @@ def main() -> None:
         build_tables(read_floorplan(plan)),
         warehouse.motion_numbers(),
         warehouse.battery_numbers(bodies),
-        read_guard(Path(config) / "guard.yaml"),
+        read_guard(config / "guard.yaml"),
         bodies,
     ).rehearse()
     print(f"what a fleet calls is compiled ({time.perf_counter() - started:.0f} s)")
