@@ -33,7 +33,7 @@ class PpoSettings(Settings):
     advice_start: float = Field(
         0.0, ge=0
     )  # weight of the world's adviser (nats against units of advantage), falls linearly
-    advice_until: float = Field(0.5, gt=0, le=1)  # to nothing at this share of the run
+    advice_until: float = Field(0.5, gt=0, le=10)  # to nothing at this share of the run; beyond 1: not quite to nothing
     advice_acts: float = Field(1.0, ge=0.01, le=1000)  # weight of advice to do anything but the first candidate
     retelling: float = Field(0.0, ge=0)  # weight of foretelling what others sense; 0: none
     sequence: int = Field(16, ge=1)  # ticks of a sequence that a policy with memory is trained through
