@@ -72,6 +72,11 @@ def test_the_weight_falls_in_a_line_to_nothing() -> None:
     assert [settings.advice_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [2.0, 1.0, 0.0, 0.0]
 
 
+def test_some_of_the_weight_may_be_left_at_the_end() -> None:
+    settings = PpoSettings(advice_start=2.0, advice_until=2.0)
+    assert [settings.advice_weight(progress) for progress in (0.0, 0.5, 1.0)] == [2.0, 1.5, 1.0]
+
+
 def test_advice_to_act_may_weigh_more(tmp_path: Path) -> None:
     gradients = []
     for weight in (1.0, 4.0):
