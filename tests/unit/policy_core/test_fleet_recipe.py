@@ -1,9 +1,10 @@
-"""The recipe of the shipped bundle, made small: its files are read, and both of its stages are played."""
+"""The recipes of the fleet, made small: their files are read, and both of their stages are played."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from policy_core.config import parse_settings
@@ -12,14 +13,15 @@ from policy_core.ppo.settings import TrainingSettings
 from sim.fast.env import FastWarehouse
 from sim.fast.mixture import Mixture
 
-RECIPE = Path(__file__).parents[3] / "config" / "training" / "fleet.yaml"
+TRAINING = Path(__file__).parents[3] / "config" / "training"
 WORLDS, TICKS, AGENTS = 8, 16, 8
 
 
-def test_the_fleets_recipe_plays_home_then_all_its_floors(tmp_path: Path) -> None:
-    recipe = yaml.safe_load(RECIPE.read_text())
+@pytest.mark.parametrize("name", ["fleet", "fleet_long"])
+def test_a_recipe_plays_home_then_all_its_floors(tmp_path: Path, name: str) -> None:
+    recipe = yaml.safe_load((TRAINING / f"{name}.yaml").read_text())
     smaller = {"worlds": WORLDS, "ticks": TICKS, "frames": 3 * WORLDS * TICKS * AGENTS}
-    run = Run(parse_settings(TrainingSettings, recipe | smaller, str(RECIPE)), tmp_path)
+    run = Run(parse_settings(TrainingSettings, recipe | smaller, name), tmp_path)
     played = []
     for _ in range(3):
         run.iterate()
