@@ -15,7 +15,8 @@ class ScheduledLayer(MessageLayer):
     """A scheduler cuts links, a graph attention layer reads the rest, and the state takes the result in.
 
     The paper's scheduler sees all hidden states at one place and draws its cuts (Gumbel); here every receiver
-    schedules its own inbox, from its state and the message, by a threshold with a straight-through gradient.
+    schedules its own inbox, from its state and the message, by a threshold with a straight-through gradient. What it
+    read is added to its state and normalised: a tanh in that place saturated, and left 3 of 12 seeds untaught.
     """
 
     def __init__(self, sizes: LayerSizes) -> None:
@@ -29,6 +30,7 @@ class ScheduledLayer(MessageLayer):
         self.sender = nn.Linear(sizes.message, width, bias=False)
         self.attend = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.update = nn.Linear(sizes.hidden + width, sizes.hidden)
+        self.norm = nn.LayerNorm(sizes.hidden)
         nn.init.ones_(self.schedule.bias)
 
     def read(self, hidden: Tensor, incoming: Incoming) -> Tensor:
@@ -40,4 +42,5 @@ class ScheduledLayer(MessageLayer):
         # The cut multiplies the weights, so that gradient reaches the scheduler through every link that is heard.
         weight = masked_softmax(score, incoming.heard & (link > 0.5))
         weight = weight + masked_softmax(score, incoming.heard) * (link - link.detach())
-        return torch.tanh(self.update(torch.cat((hidden, elu(torch.matmul(weight, sender))), dim=-1)))
+        read = elu(torch.matmul(weight, sender))
+        return self.norm(hidden + self.update(torch.cat((hidden, read), dim=-1)))

@@ -133,7 +133,7 @@ def test_scheduled_is_magics_equation_over_the_links_its_scheduler_leaves() -> N
             ]
             weights = torch.softmax(torch.stack(scores), 0)
             summary = sum(a * layer.sender(m[j]) for a, j in zip(weights, others, strict=True))
-        return torch.tanh(layer.update(torch.cat((h, torch.nn.functional.elu(summary)))))
+        return layer.norm(h + layer.update(torch.cat((h, torch.nn.functional.elu(summary)))))
 
     check(layer, by_hand)
     assert 0 < sum(left) < 2 * int(HEARD.sum())  # the schedule kept some links and cut some
