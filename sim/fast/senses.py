@@ -13,6 +13,7 @@ from sim.warehouse.numbers import battery_of, motion_of, rules_of
 from sim.warehouse.observe import observe_forklift, observe_inventory, observe_quality
 from sim.warehouse.replenishment import pipeline
 from sim.warehouse.skill import has_lifted
+from sim.warehouse.state import NO_JOB
 
 
 @allocating
@@ -38,7 +39,6 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
         else:
             sectors[:] = LASER_RANGE
         slot = robots.pallet[e, robot]
-        load = s.pallet_sku[e, slot] if slot >= 0 and has_lifted(robots.skill[e, robot]) else -1
         observe_forklift(
             forklifts.vector[e, robot],
             forklifts.candidates[e, robot],
@@ -48,7 +48,9 @@ def observe(parts: Parts, e: int, notes: Notes) -> None:
             s.time[e],
             robots.pose[e, robot],
             robots.skill[e, robot],
-            load,
+            s.job_type[e, slot] if slot >= 0 else NO_JOB,
+            s.pallet_sku[e, slot],
+            slot >= 0 and has_lifted(robots.skill[e, robot]),
             sectors,
             robots.pose[e],
             robot,

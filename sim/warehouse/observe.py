@@ -39,7 +39,7 @@ from sim.warehouse.skill import (
     goal_distance,
     is_blocked,
 )
-from sim.warehouse.state import PICK, UNDECIDED
+from sim.warehouse.state import NO_JOB, PICK, UNDECIDED
 
 JOB_CHOICES = 18  # open jobs a forklift can point at: the nearest, of picks one a family
 LINE_CHOICES = 8  # order lines an inventory agent can point at: the most urgent releasable
@@ -62,7 +62,9 @@ def observe_forklift(
     now: float,
     pose: np.ndarray,
     skill: np.ndarray,
-    load_sku: int,
+    job_type: int,
+    job_sku: int,
+    is_loaded: bool,
     sectors: np.ndarray,
     others: np.ndarray,
     me: int,
@@ -82,7 +84,9 @@ def observe_forklift(
         now: s.
         pose: x, y, yaw, speed in map [4].
         skill: the robot's skill row (sim/warehouse/motion.py).
-        load_sku: family of the carried pallet, -1 if none.
+        job_type: of its own job, NO_JOB if it has none.
+        job_sku: family of the pallet that its job is about, where it has one.
+        is_loaded: it carries that pallet.
         sectors: nearest laser return in 8 sectors of 45 degrees [8] (m), centred on x forward, left-positive.
         others: poses of all robots [R, 4]; row `me` is the robot itself.
         jobs: open jobs [J, 6]: pallet serial, type, SKU family, origin place, target place, promised to an order line.
@@ -100,7 +104,7 @@ def observe_forklift(
     phase = int(skill[0])
     vector[0] = pose[3]
     vector[1], vector[2] = c, s
-    vector[3] = 1.0 if load_sku >= 0 else 0.0
+    vector[3] = 1.0 if is_loaded else 0.0
     drives = phase == TO_PICK or phase == TO_DROP
     vector[4] = 1.0 if can_take_job(skill) else 0.0
     vector[5] = 1.0 if drives else 0.0
@@ -113,8 +117,9 @@ def observe_forklift(
     for sector in range(SECTORS):
         vector[10 + sector] = sectors[sector]
     _write_neighbours(vector[18:36], pose, others, me)
-    if load_sku >= 0:
-        vector[36 + load_sku] = 1.0
+    if job_type != NO_JOB:
+        vector[36 + job_sku] = 1.0
+        vector[55 + job_type] = 1.0
     vector[48] = goal_distance(skill, pose, tables)
     for job in range(len(jobs)):
         vector[49 + jobs[job, 1]] += 1.0

@@ -106,7 +106,7 @@ def test_open_and_granted_jobs_are_told_apart():
     assert read.facts.jobs.tolist() == [[9, 2, 3, 5, 6, 0], [7, 2, 4, 4, 6, 1]]
     assert read.facts.jobs.dtype == np.int32
     assert read.facts.opened.tolist() == [2.5, 1.0]
-    assert read.facts.granted["r"] == (2, 8, 0, -1, 7)
+    assert read.facts.granted["r"] == (2, 8, 1, 0, -1, 7)
 
 
 def test_an_empty_board_has_the_shape_the_kernels_take():

@@ -43,7 +43,7 @@ class World:
         self.plan, self.tables, self.numbers, self.outline, self.surroundings = parts
         self.battery, self.share = read_warehouse(CONFIG / "warehouse.yaml").battery_numbers(BODIES), 1.0
         self.homes = np.array(self.plan.of_type("parking"))
-        self.job = JobFacts(7, 3, 5, self.plan.of_type("slot")[4], self.plan.of_type("outbound")[0])
+        self.job = JobFacts(7, 3, 2, 5, self.plan.of_type("slot")[4], self.plan.of_type("outbound")[0])
         self.pose = skill.parked_pose(self.homes[0], self.tables, self.numbers)
         self.fork, self.now = self.numbers.fork_low, 0.0
         self.picked = self.dropped = False

@@ -9,8 +9,8 @@ import numpy as np
 
 from policy_core.contract import Kind
 from policy_core.serving.policy import Observation
+from sim.warehouse.state import NO_JOB
 
-NO_JOB = -1
 Begin = Callable[[int, float], None]  # takes tick and stamp (s) when the facts of a new tick are complete
 Position = tuple[float, float, float]  # x (m), y (m), yaw (rad) in map
 

@@ -143,7 +143,7 @@ def board_of(ros: JobBoard, places: int) -> Board:
                 "Task server and agents must load the same floor plan."
             )
         if job.robot:
-            granted[job.robot] = JobFacts(job.serial, job.pallet, job.sku, job.origin, job.target)
+            granted[job.robot] = JobFacts(job.serial, job.pallet, job.type, job.sku, job.origin, job.target)
         else:
             rows.extend((job.pallet, job.type, job.sku, job.origin, job.target, job.promised))
             opened.append(job.opened)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parley_agents.body import NO_JOB, Choice, Progress, Sheet
+from parley_agents.body import Choice, Progress, Sheet
 from parley_agents.resume import JobFacts, skill_after_restart
 from policy_core.config import ConfigError
 from policy_core.contract import Kind
@@ -24,7 +24,7 @@ from sim.warehouse.observe import observe_forklift
 from sim.warehouse.routes import Tables
 from sim.warehouse.settings import BatteryNumbers, MotionNumbers
 from sim.warehouse.sight import Fleet
-from sim.warehouse.state import PARKING
+from sim.warehouse.state import NO_JOB, PARKING
 
 TO_PICK, CARRYING, DROPPED = 1, 2, 3  # as in parley_msgs/Decision
 FORKS_THERE = 0.005  # m; nearer than this the forks are where they were told to be
@@ -155,7 +155,7 @@ class ForkliftBody:
         assert self._skill is not None, "orient() comes first"
         sheet, pose = self._sheet, self.others[self.me]
         sectors_of_scan(self.sensors.ranges, self.sensors.first_angle, self.sensors.angle_step, self._sectors)
-        load = self.job.sku if self.job is not None and skill.has_lifted(self._skill) else -1
+        job = None if self._has_dropped else self.job
         observe_forklift(
             sheet.vector,
             sheet.candidates,
@@ -165,7 +165,9 @@ class ForkliftBody:
             now,
             pose,
             self._skill,
-            load,
+            NO_JOB if job is None else job.type,
+            0 if job is None else job.sku,
+            job is not None and skill.has_lifted(self._skill),
             self._sectors,
             self.others,
             self.me,

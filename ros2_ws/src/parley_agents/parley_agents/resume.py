@@ -21,6 +21,7 @@ class JobFacts(NamedTuple):
 
     serial: int
     pallet: int
+    type: int  # as in parley_msgs/Job
     sku: int
     origin: int  # -1 while the pallet is carried
     target: int
