@@ -101,6 +101,26 @@ def test_a_released_line_becomes_a_job_of_its_family_for_every_idle_forklift():
     assert y + np.sin(yaw) * dx + np.cos(yaw) * dy == pytest.approx(ENV.tables.place_y[place], abs=1e-4)
 
 
+def test_a_truck_senses_its_own_job_from_the_grant_to_the_drop():
+    seen = ENV.reset(3)
+    job, family = (candidates(seen, "forklift", name)[1].tolist() for name in ("job", "sku"))
+    nothing = [0.0] * SKUS
+    actions = np.zeros((1, len(ENV.kinds)), np.int64)
+    actions[0, 0] = 1
+    phases = []
+    for _ in range(300):
+        seen = ENV.step(actions).observations
+        actions[0, 0] = 0
+        has_job = ENV.robots.pallet[0, 0] >= 0
+        assert field(seen, "forklift", "job").tolist() == (job if has_job else [0, 0, 0, 0])
+        assert field(seen, "forklift", "job_sku").tolist() == (family if has_job else nothing)
+        assert field(seen, "forklift", "job_sku", agent=1).tolist() == nothing
+        phases.append((bool(has_job), field(seen, "forklift", "is_loaded")[0] > 0.5))
+        if not has_job:
+            break
+    assert list(dict.fromkeys(phases)) == [(True, False), (True, True), (False, False)]
+
+
 def test_a_scan_falls_into_eight_sectors_centred_on_forward():
     out = np.zeros(8)
     ranges = np.full(360, np.inf, np.float32)
