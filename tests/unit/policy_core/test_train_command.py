@@ -131,11 +131,16 @@ def test_several_seeds_are_trained_once_each_and_what_was_stopped_goes_on(app: t
     (tmp_path / "runs" / "seed-1.json").unlink()  # as if stopped before its last iteration
     (tmp_path / "runs" / "seed-1" / "checkpoint-2.pt").unlink(missing_ok=True)
     written = (tmp_path / "runs" / "seed-0.json").stat().st_mtime_ns
-    again = CliRunner().invoke(app, words)
+    again = CliRunner().invoke(app, [*words, "--json", str(tmp_path / "again.json")])
     assert again.exit_code == 0, again.output
     assert "seed 0: finished before" in again.output
+    assert {each["seed"]: each["best_return"] for each in json.loads((tmp_path / "again.json").read_text())} == returns
     assert (tmp_path / "runs" / "seed-0.json").stat().st_mtime_ns == written
     assert json.loads((tmp_path / "runs" / "seed-1.json").read_text())["best_return"] == returns[1]
+    (tmp_path / "runs" / "seed-4.json").write_text("{}")
+    torn = CliRunner().invoke(app, words)
+    assert torn.exit_code == 2
+    assert "not the result of a training" in torn.output
     other = CliRunner().invoke(app, [*words, "--set", "ppo.epochs=1"])
     assert other.exit_code == 2
     assert "other settings" in other.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ def parse_seeds(text: str) -> list[int]:
 def train_seeds(settings: TrainingSettings, seeds: list[int], folder: Path, console: Console) -> list[Outcome]:
     """Train once per seed in `folder`/seed-N, and write the result beside it as seed-N.json for `parley plot`.
 
-    Ends early when a run was interrupted; called again, it goes on there.
+    Ends early when a run was interrupted; called again, it goes on there, and what was finished before counts.
 
     Raises:
-        ConfigError: a finished run of the folder had other settings.
+        ConfigError: a finished run of the folder had other settings, or its result is not one.
     """
     outcomes: list[Outcome] = []
     for seed in seeds:
@@ -52,6 +53,7 @@ def train_seeds(settings: TrainingSettings, seeds: list[int], folder: Path, cons
         if result.exists():
             _check_same(own, run_dir / "settings.yaml")
             console.print(f"seed {seed}: finished before, see {result}", soft_wrap=True)
+            outcomes.append(_read(result))
             continue
         outcome = run_training(own, run_dir, resume=any(run_dir.glob(PATTERN)), console=console)
         outcomes.append(outcome)
@@ -64,6 +66,16 @@ def train_seeds(settings: TrainingSettings, seeds: list[int], folder: Path, cons
 def tell(outcome: Outcome, run_dir: Path) -> dict[str, Any]:
     """A run's outcome as plain data."""
     return outcome._asdict() | {"best": str(outcome.best) if outcome.best else None, "run_dir": str(run_dir)}
+
+
+def _read(result: Path) -> Outcome:
+    """The outcome that `tell` told."""
+    try:
+        told = json.loads(result.read_text())
+        best = Path(told["best"]) if told["best"] else None
+        return Outcome(**{name: told[name] for name in Outcome._fields} | {"best": best})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{result}: not the result of a training ({error}); delete it to train this seed") from None
 
 
 def _check_same(settings: TrainingSettings, known: Path) -> None:
