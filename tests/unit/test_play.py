@@ -90,6 +90,8 @@ def test_the_shipped_bundle_tells_whom_it_listens_to_and_decides_the_same() -> N
     plain = play(world, lambda kind, n: OnboardPolicy(bundle, kind, n + 1), 5, reach=SETTINGS.radio.range)
     plain.pop("reward"), plain.pop("alive_s")
     assert scenes[-1].kpis == plain
+    near = np.array([scene.links for scene in list(scenes_of(world, watched, 5, 60, 12.0, 0.0))[1:]])
+    assert near.std(axis=0).max() > 0.05  # those whom one hears come and go
     out_of_range = list(scenes_of(world, watched, 5, 2, 0.0, 0.0))
     assert out_of_range[-1].links is not None and out_of_range[-1].links.max() == 0.0
 
